@@ -1,0 +1,1 @@
+"""Feast, declaratively: entities, sources, views and feature services built from `features`."""

@@ -1,0 +1,1 @@
+"""What we know about a customer: contracts, sources, features and their store."""

@@ -1,0 +1,1 @@
+"""Deciding, and everything a decision needs while it is made: the service's half of Moment."""

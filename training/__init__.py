@@ -1,0 +1,1 @@
+"""Training: models, pipelines, evaluation, tracking. Nothing here serves."""
