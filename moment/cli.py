@@ -75,7 +75,7 @@ class LateGroup(click.Group):
 @click.group(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="moment")
 def cli() -> None:
-    r"""Decide the next best action for a customer, and live the whole life of the models behind it.
+    """Decide the next best action for a customer, and live the whole life of the models behind it.
 
     State is kept in MOMENT_HOME (default: .moment in the project) and mlruns/.
 
@@ -83,16 +83,19 @@ def cli() -> None:
     Example:
       moment demo                      everything once, with real households
       moment decide 1228 --explain     one decision, and why
-    """
+    """  # noqa: D301 - click reads the escaped b as "keep these lines as they are"
 
 
 def main() -> None:
     """Run the command; every error Moment raises on purpose is one line and a non-zero exit."""
     _quiet_vendors()
     try:
-        cli.main(prog_name="moment", standalone_mode=False)
+        sys.exit(cli.main(prog_name="moment", standalone_mode=False))
     except MomentError as error:
         _fail(str(error), code=1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
     except click.UsageError as error:
         hint = error.ctx.command_path if error.ctx else "moment"
         _fail(f"{error.format_message()} (see `{hint} --help`)", code=2)
