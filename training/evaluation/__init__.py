@@ -1,0 +1,1 @@
+"""How good a model is, with intervals clustered by customer: discrimination, calibration, comparison."""

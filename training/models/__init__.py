@@ -1,0 +1,1 @@
+"""scikit-learn estimators usable on any DataFrame: propensity, its simpler contenders, segmentation."""
