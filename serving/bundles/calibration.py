@@ -1,4 +1,4 @@
-"""From a model's margin to a probability: the part of a propensity model that is three numbers and two tables.
+"""From a model's margin to a probability: three numbers and two tables on top of a propensity model.
 
 Fitting it is training's work (``training.models.calibration``); applying it is serving's, so the value and
 its arithmetic live here, on numpy alone.

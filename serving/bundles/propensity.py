@@ -1,0 +1,357 @@
+"""The propensity model as serving opens it: verified, then scored in one call for all candidates."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.contract import FeatureContract
+from moment.errors import InvariantViolation
+from serving.bundles.calibration import Calibration, sigmoid
+from serving.bundles.linear import LinearModel
+from serving.bundles.manifest import (
+    About,
+    BundleRefused,
+    Manifest,
+    Refusal,
+    canonical_json,
+    current,
+    read_files,
+    read_manifest,
+    write_bundle,
+)
+
+if TYPE_CHECKING:
+    from features.rows import RowLayout
+
+MODEL = "propensity"
+
+GOLDEN_TOLERANCE = 1e-5
+"""Largest difference, in log-odds, between a golden prediction and its recomputation."""
+
+
+class Kind(StrEnum):
+    """Which contender won, and so how the model file is read."""
+
+    XGBOOST = "xgboost"
+    LOGISTIC = "logistic"
+    PRIOR = "prior"
+
+    @property
+    def file(self) -> str:
+        """Name of the model file. No kind's format can run code."""
+        return "model.ubj" if self is Kind.XGBOOST else "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PropensityScores:
+    """Scores of the rows asked for, aligned to them.
+
+    Parameters
+    ----------
+    raw
+        Uncalibrated probabilities, shape ``(n,)``.
+    calibrated
+        Propensities, shape ``(n,)``.
+    """
+
+    raw: NDArray[np.float64]
+    calibrated: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenRows:
+    """Rows whose scores the bundle must reproduce wherever it is opened.
+
+    Parameters
+    ----------
+    matrix
+        Shape ``(n, columns)``, float32, missing as NaN.
+    groups, actions
+        Of each row.
+    """
+
+    matrix: NDArray[np.float32]
+    groups: tuple[str, ...]
+    actions: tuple[str, ...]
+
+
+class Margins(Protocol):
+    """What turns model rows into log-odds."""
+
+    def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return log-odds, shape ``(n,)``, of rows of shape ``(n, columns)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriorModel:
+    """The base rate for everybody: the contender every other must beat."""
+
+    margin: float
+
+    def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the same log-odds for every row, shape ``(n,)``."""
+        return np.full(len(matrix), self.margin, dtype=np.float64)
+
+
+class TreeModel:
+    """Boosted trees read from UBJSON, scored on one thread."""
+
+    __slots__ = ("_booster",)
+
+    def __init__(self, content: bytes) -> None:
+        # Importing xgboost takes seconds (it pulls scikit-learn and pandas in): only who needs it pays.
+        from xgboost import Booster
+
+        self._booster = Booster(params={"nthread": 1})
+        self._booster.load_model(bytearray(content))
+        self._booster.set_param({"nthread": 1})
+
+    @property
+    def width(self) -> int:
+        """Number of columns the trees expect."""
+        return int(self._booster.num_features())
+
+    def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return log-odds, shape ``(n,)``."""
+        scores = self._booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
+        return np.asarray(scores, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class PropensityBundle:
+    """An opened propensity model.
+
+    Parameters
+    ----------
+    folder
+        Where it was opened.
+    manifest
+        What it states about itself.
+    layout
+        The columns of a row, in order.
+    contract
+        The customer features it was trained on.
+    calibration
+        From margin to propensity.
+    model
+        From row to margin.
+    """
+
+    folder: Path
+    manifest: Manifest
+    layout: RowLayout
+    contract: FeatureContract
+    calibration: Calibration
+    model: Margins
+
+    @property
+    def version(self) -> str:
+        """Short id made from the digest."""
+        return self.manifest.version
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that decides its scores."""
+        return self.manifest.digest
+
+    @property
+    def kind(self) -> Kind:
+        """Which contender it is."""
+        return Kind(self.manifest.kind)
+
+    def score(
+        self, matrix: NDArray[np.float32], groups: Sequence[str], actions: Sequence[str]
+    ) -> PropensityScores:
+        """Score rows in one call.
+
+        Parameters
+        ----------
+        matrix
+            As ``features.rows.request_matrix`` makes it for ``layout``: shape ``(n, columns)``, C-contiguous.
+        groups, actions
+            Group and action id of each row, ``n`` of each.
+
+        Raises
+        ------
+        InvariantViolation
+            The matrix is not of this layout: xgboost itself would score it all the same.
+        """
+        if matrix.ndim != 2 or matrix.shape[1] != len(self.layout.columns) or matrix.dtype != np.float32:
+            raise InvariantViolation(
+                f"a {matrix.dtype} matrix of shape {matrix.shape} was scored by a propensity model of "
+                f"{len(self.layout.columns)} float32 columns; build it with features.rows.request_matrix"
+            )
+        if not len(matrix):
+            return PropensityScores(np.empty(0), np.empty(0))
+        margins = self.model.margins(matrix)
+        return PropensityScores(sigmoid(margins), self.calibration.apply(margins, groups, actions))
+
+
+@dataclass(frozen=True, slots=True)
+class PropensityContent:
+    """All that decides the scores of a propensity model, ready to be written.
+
+    Parameters
+    ----------
+    kind
+        Which contender it is.
+    model
+        The model file: UBJSON of the booster, or JSON of :class:`LinearModel` or :class:`PriorModel`.
+    layout, contract, calibration
+        See :class:`PropensityBundle`.
+    golden
+        Rows to keep the scores of, some with missing values.
+    libraries
+        Version by library the scores depend on.
+    """
+
+    kind: Kind
+    model: bytes
+    layout: RowLayout
+    contract: FeatureContract
+    calibration: Calibration
+    golden: GoldenRows
+    libraries: Mapping[str, str]
+
+    @classmethod
+    def of_linear(cls, model: LinearModel) -> bytes:
+        """Return the model file of a logistic model."""
+        return canonical_json(model.to_json())
+
+    @classmethod
+    def of_prior(cls, model: PriorModel) -> bytes:
+        """Return the model file of a base rate."""
+        return canonical_json({"margin": model.margin})
+
+
+@dataclass(frozen=True, slots=True)
+class _Golden:
+    rows: GoldenRows
+    margins: NDArray[np.float64]
+    calibrated: NDArray[np.float64]
+
+    def dumps(self) -> bytes:
+        return canonical_json(
+            {
+                "matrix": [
+                    [None if math.isnan(cell) else cell for cell in row] for row in self.rows.matrix.tolist()
+                ],
+                "groups": self.rows.groups,
+                "actions": self.rows.actions,
+                "margins": self.margins.tolist(),
+                "calibrated": self.calibrated.tolist(),
+            }
+        )
+
+    @classmethod
+    def loads(cls, content: bytes) -> Self:
+        data = json.loads(content)
+        matrix = np.array(
+            [[math.nan if cell is None else cell for cell in row] for row in data["matrix"]], dtype=np.float32
+        )
+        rows = GoldenRows(matrix, tuple(data["groups"]), tuple(data["actions"]))
+        return cls(rows, np.array(data["margins"]), np.array(data["calibrated"]))
+
+
+def write_propensity(bundles: Path, content: PropensityContent, about: About, *, name: str = MODEL) -> Path:
+    """Write a propensity bundle, keep its golden predictions, and return its folder."""
+    model = _model(content.kind, content.model)
+    margins = model.margins(content.golden.matrix)
+    calibrated = content.calibration.apply(margins, content.golden.groups, content.golden.actions)
+    return write_bundle(
+        bundles,
+        model=name,
+        kind=content.kind,
+        files={
+            content.kind.file: content.model,
+            "layout.json": content.layout.dumps().encode(),
+            "contract.json": content.contract.dumps().encode(),
+            "calibration.json": canonical_json(content.calibration.to_json()),
+            "golden.json": _Golden(content.golden, margins, calibrated).dumps(),
+        },
+        libraries=content.libraries,
+        about=about,
+    )
+
+
+def open_propensity(folder: Path, *, name: str = MODEL) -> PropensityBundle:
+    """Verify and open a propensity bundle.
+
+    Digests come first, then parsing, then the golden predictions.
+
+    Raises
+    ------
+    BundleRefused
+        With the reason: ``missing_file``, ``format``, ``digest`` or ``golden``.
+    """
+    from features.rows import RowLayout
+
+    manifest = read_manifest(folder)
+    if manifest.kind not in tuple(Kind):
+        raise BundleRefused(folder, Refusal.FORMAT, f"it is of an unknown kind, {manifest.kind!r}")
+    kind = Kind(manifest.kind)
+    expected = frozenset({kind.file, "layout.json", "contract.json", "calibration.json", "golden.json"})
+    files = read_files(folder, manifest, model=name, expected=expected)
+    try:
+        bundle = PropensityBundle(
+            folder=folder,
+            manifest=manifest,
+            layout=RowLayout.loads(files["layout.json"].decode()),
+            contract=FeatureContract.loads(files["contract.json"].decode()),
+            calibration=Calibration.from_json(json.loads(files["calibration.json"])),
+            model=_model(kind, files[kind.file]),
+        )
+        golden = _Golden.loads(files["golden.json"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleRefused(folder, Refusal.FORMAT, f"a file cannot be parsed ({error!r})") from error
+    _check_width(bundle)
+    _check_golden(bundle, golden)
+    return bundle
+
+
+def open_current_propensity(bundles: Path) -> PropensityBundle:
+    """Open the model that ``CURRENT`` names; :class:`~moment.errors.StepMissing` where there is none."""
+    return open_propensity(current(bundles, MODEL))
+
+
+def _model(kind: Kind, content: bytes) -> Margins:
+    if kind is Kind.XGBOOST:
+        return TreeModel(content)
+    data: dict[str, Any] = json.loads(content)
+    return LinearModel.from_json(data) if kind is Kind.LOGISTIC else PriorModel(float(data["margin"]))
+
+
+def _check_width(bundle: PropensityBundle) -> None:
+    names = tuple(column.name for column in bundle.layout.columns)
+    model = bundle.model
+    if isinstance(model, TreeModel) and model.width != len(names):
+        detail = f"its trees take {model.width} columns and its layout has {len(names)}"
+        raise BundleRefused(bundle.folder, Refusal.FORMAT, detail)
+    if isinstance(model, LinearModel) and tuple(column.name for column in model.columns) != names:
+        detail = "its weights are not for the columns of its layout"
+        raise BundleRefused(bundle.folder, Refusal.FORMAT, detail)
+
+
+def _check_golden(bundle: PropensityBundle, golden: _Golden) -> None:
+    rows = golden.rows
+    if rows.matrix.ndim != 2 or rows.matrix.shape[1] != len(bundle.layout.columns):
+        raise BundleRefused(bundle.folder, Refusal.FORMAT, "its golden rows are not of its layout")
+    margins = bundle.model.margins(rows.matrix)
+    calibrated = bundle.calibration.apply(margins, rows.groups, rows.actions)
+    worst = max(_difference(margins, golden.margins), _difference(calibrated, golden.calibrated))
+    if not worst <= GOLDEN_TOLERANCE:
+        detail = f"a golden prediction differs by {worst:.2g}, allowed is {GOLDEN_TOLERANCE:.0e}"
+        raise BundleRefused(bundle.folder, Refusal.GOLDEN, detail)
+
+
+def _difference(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    return float(np.abs(left - right).max()) if left.shape == right.shape and left.size else math.inf
