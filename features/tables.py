@@ -289,6 +289,7 @@ PRESENTATIONS = TableContract(
             minimum=0,
             maximum=1,
         ),
+        Column("action_group", STRING, "Group the action belonged to when it was shown"),
         Column("campaign_id", STRING, "The campaign"),
         Column("campaign_kind", STRING, "Kind of campaign in the source's words"),
         Column("window_ends_at", TIMESTAMP, "When the attribution window closes: outcomes before it count"),
