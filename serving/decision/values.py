@@ -59,12 +59,15 @@ class Customer:
         Scalar features by name, as rules see them. Empty for ``none``.
     segment
         Name of the persona, or None.
+    timezone
+        IANA name of the customer's zone; None means the catalogue's default.
     """
 
     customer_id: CustomerId | None
     profile: ProfileKind
     features: Mapping[str, Scalar] = field(default_factory=dict)
     segment: str | None = None
+    timezone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,152 @@
+"""The catalogue's nouns: actions, treatments, candidates, placements, declared context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from serving.decision.columns import ColumnType
+from serving.decision.rules import RuleUse
+from serving.decision.values import ActionId, Scalar, TreatmentId
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """One rendering of an action for a channel and its placements.
+
+    Parameters
+    ----------
+    treatment_id
+        Unique in the catalogue: ``<action_id>-<key>``.
+    channel
+        The channel it is made for.
+    placements
+        Names of the channel's placements it fits.
+    language
+        BCP 47 tag, e.g. ``en``.
+    content
+        Templates by field (``title``, ``body``, ``image``, ``link``). ``{{ action.label }}``, ``{{ customer.x }}``
+        and ``{{ context.x }}`` are filled when an offer is rendered; every name was checked at load.
+    """
+
+    treatment_id: TreatmentId
+    channel: str
+    placements: tuple[str, ...]
+    language: str
+    content: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What can be offered.
+
+    Parameters
+    ----------
+    action_id
+        Unique in the catalogue.
+    label
+        Name for people.
+    issue, group
+        Its place in issue > group > action.
+    value
+        What a positive outcome is worth, in the catalogue's currency. Not negative.
+    window
+        Attribution window: an outcome later than this after the presentation does not count.
+    attributes
+        Facts rules (``action.x``) and models may use: ``category``, ``department``, ``typical_price``, …
+    rules
+        Its engagement policy: own rules and those of its group and issue, in order of tier and level.
+    treatments
+        At least one, sorted by id.
+    starts_at, ends_at
+        Available from (inclusive) and until (exclusive); None is open.
+    lever
+        Business lever, a factor of the priority.
+    """
+
+    action_id: ActionId
+    label: str
+    issue: str
+    group: str
+    value: float
+    window: timedelta
+    attributes: Mapping[str, Scalar]
+    rules: tuple[RuleUse, ...]
+    treatments: tuple[Treatment, ...]
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    lever: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An action-treatment pair considered in one decision."""
+
+    action: Action
+    treatment: Treatment
+
+
+class Distinct(StrEnum):
+    """What may not be repeated within one placement. An action is never twice in one answer anyway."""
+
+    ACTION = "action"
+    GROUP = "group"
+    ISSUE = "issue"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A named place on a channel.
+
+    Parameters
+    ----------
+    channel, name
+        Together unique in the catalogue.
+    slots
+        Most slots a request may ask for here.
+    distinct
+        What may not be repeated in it.
+    fallback
+        What fills the first slot nothing is left for, or None. It does not compete, needs no score and is never
+        part of learning (π = 1).
+    """
+
+    channel: str
+    name: str
+    slots: int
+    distinct: Distinct = Distinct.ACTION
+    fallback: Candidate | None = None
+
+
+class SetBy(StrEnum):
+    """Who may assert a context value."""
+
+    CHANNEL = "channel"
+    MOMENT = "moment"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextField:
+    """One declared ``context.*`` value.
+
+    Parameters
+    ----------
+    name
+        Without the prefix.
+    type
+        Type of its values.
+    set_by
+        ``channel``: the caller may send it. ``moment``: derived by the core; a caller that sends it is refused.
+    meaning
+        One line for people.
+    categories
+        Every word it may hold, or empty.
+    """
+
+    name: str
+    type: ColumnType
+    set_by: SetBy
+    meaning: str
+    categories: tuple[str, ...] = field(default=())

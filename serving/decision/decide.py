@@ -1,0 +1,37 @@
+"""The whole decision: shortlist, one scorer call, choice."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+
+from serving.decision.catalogue import Catalogue
+from serving.decision.choose import choose
+from serving.decision.decision import Decision, Scores
+from serving.decision.shortlist import Shortlist, shortlist
+from serving.decision.values import Customer, History, Request
+
+
+class Scorer(Protocol):
+    """A pure function from a shortlist to scores; None when it cannot score."""
+
+    def __call__(self, shortlist: Shortlist, /) -> Scores | None:
+        """Return scores aligned to ``shortlist.contenders``."""
+        ...
+
+
+def decide(
+    request: Request,
+    catalogue: Catalogue,
+    customer: Customer,
+    history: History,
+    now: datetime,
+    scorer: Scorer,
+    rng: np.random.Generator,
+) -> Decision:
+    """Return the decision: ``choose`` after ``shortlist``, with one scorer call between (none when nothing is left)."""
+    left = shortlist(request, catalogue, customer, history, now)
+    scores = scorer(left) if left.contenders else None
+    return choose(left, scores, history, rng)
