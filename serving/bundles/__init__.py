@@ -5,6 +5,7 @@ MLflow or BentoML.
 """
 
 from serving.bundles.calibration import Calibration
+from serving.bundles.facts import action_facts
 from serving.bundles.linear import LinearColumn, LinearModel
 from serving.bundles.manifest import (
     About,
@@ -54,6 +55,7 @@ __all__ = [
     "PropensityScores",
     "Refusal",
     "SegmentationBundle",
+    "action_facts",
     "current",
     "make_current",
     "open_current_propensity",
