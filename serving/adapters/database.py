@@ -1,0 +1,101 @@
+"""The operational database (SQLite): how it is opened and how its schema is brought up to date.
+
+Write-ahead logging lets readers go on while one writes; ``synchronous=FULL`` makes every commit durable
+before it returns.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from moment.errors import DependencyError
+
+HEAD = "0001"
+"""Version of the schema this code reads and writes: the newest of ``migrations/versions``."""
+
+_BUSY_SECONDS = 5.0
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a connection in autocommit mode; a transaction is begun where it is needed.
+
+    Raises
+    ------
+    DependencyError
+        The file cannot be opened or is no database.
+    """
+    try:
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error as error:
+        raise DependencyError(
+            f"the operational database {path.name} cannot be opened ({error}); "
+            "check its folder and free space"
+        ) from error
+    return connection
+
+
+def migrate(path: Path) -> None:
+    """Create the database or bring it up to date; costs one read where nothing is to be done.
+
+    Raises
+    ------
+    DependencyError
+        The database is of a newer Moment, or cannot be changed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = connect(path)
+    try:
+        version = _version(connection)
+    finally:
+        connection.close()
+    if version == HEAD:
+        return
+    if version is not None and version > HEAD:
+        raise DependencyError(
+            f"{path.name} has schema {version}, this Moment knows {HEAD}; "
+            "upgrade Moment or name another MOMENT_HOME"
+        )
+    _upgrade(path)
+
+
+def _version(connection: sqlite3.Connection) -> str | None:
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+    if known is None:
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _upgrade(path: Path) -> None:
+    # alembic and SQLAlchemy take most of a second to import: only a database that changes pays for it
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine, event, exc
+
+    engine = create_engine(f"sqlite:///{path}")
+
+    @event.listens_for(engine, "connect")
+    def autocommit(connection: sqlite3.Connection, _: object) -> None:
+        # The driver would commit before each CREATE TABLE: half a schema could be left behind
+        connection.isolation_level = None
+        connection.execute("PRAGMA synchronous=FULL")
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN EXCLUSIVE")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+    except exc.DBAPIError as error:
+        raise DependencyError(
+            f"the schema of {path.name} cannot be brought up to date ({error.orig})"
+        ) from error
+    finally:
+        engine.dispose()

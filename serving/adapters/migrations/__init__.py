@@ -1,0 +1,1 @@
+"""Versions of the operational database's schema, run by alembic."""

@@ -1,0 +1,123 @@
+"""How this deployment runs: read from the environment once, then frozen.
+
+Decision policy is not here: it is the catalogue.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, TypeVar
+
+from moment.errors import ConfigurationError, Fault
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Deployment settings.
+
+    Parameters
+    ----------
+    host
+        IP address to listen on (``MOMENT_HOST``). Loopback unless told otherwise.
+    port
+        TCP port (``MOMENT_PORT``).
+    workers
+        Worker processes (``MOMENT_WORKERS``).
+    catalogue
+        The catalogue that decides (``MOMENT_CATALOGUE``); None for the packaged groceries.
+    max_body_bytes
+        Largest request body accepted (``MOMENT_MAX_BODY_BYTES``).
+    body_seconds
+        How long a client may take to send its body (``MOMENT_BODY_SECONDS``).
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    workers: int = 1
+    catalogue: Path | None = None
+    max_body_bytes: int = 64 * 1024
+    body_seconds: float = 5.0
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the environment; every wrong value is reported at once.
+
+        Raises
+        ------
+        ConfigurationError
+            With one fault per variable that cannot be read.
+        """
+        reader = _Reader(os.environ if environment is None else environment)
+        default = cls()
+        settings = cls(
+            host=reader.read("MOMENT_HOST", address, default.host),
+            port=reader.read("MOMENT_PORT", _between(0, 65535), default.port),
+            workers=reader.read("MOMENT_WORKERS", _between(1, 64), default.workers),
+            catalogue=reader.read("MOMENT_CATALOGUE", _existing_file, default.catalogue),
+            max_body_bytes=reader.read(
+                "MOMENT_MAX_BODY_BYTES", _between(1024, 2**26), default.max_body_bytes
+            ),
+            body_seconds=reader.read("MOMENT_BODY_SECONDS", _positive, default.body_seconds),
+        )
+        if reader.faults:
+            raise ConfigurationError("the environment is wrong", faults=reader.faults)
+        return settings
+
+
+@dataclass(slots=True)
+class _Reader:
+    environment: Mapping[str, str]
+    faults: list[Fault] = field(default_factory=list)
+
+    def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        """Return the parsed variable, or the default where it is unset or wrong."""
+        text = self.environment.get(name, "")
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.faults.append(Fault(name, f"{text!r} {error}"))
+            return default
+
+
+def address(text: str) -> str:
+    """Return an IP address; ``localhost`` is 127.0.0.1."""
+    if text == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("is no IP address; write e.g. 127.0.0.1") from None
+
+
+def _between(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"is no whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError("is no positive number")
+    return number
+
+
+def _existing_file(text: str) -> Path:
+    path = Path(text).expanduser().resolve()
+    if not path.is_file():
+        raise ValueError("is no file")
+    return path
