@@ -1,8 +1,8 @@
 """Intervals by bootstrap over clusters, and the counts that every metric is replicated with.
 
-Rows of one customer resemble each other, so a bootstrap over rows would promise too much. Whole clusters are
-drawn with replacement instead; a replicate is then nothing but a count per cluster, and a metric that is a sum
-over rows becomes one product of the counts with per-cluster sums.
+Rows of one customer resemble each other, so a bootstrap over rows would promise too much. Whole clusters
+are drawn with replacement instead; a replicate is then nothing but a count per cluster, and a metric that is
+a sum over rows becomes one product of the counts with per-cluster sums.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ClusterBootstrap:
 
     @classmethod
     def of(cls, cluster: ArrayLike, *, replicates: int = 400, seed: int = 0) -> ClusterBootstrap:
-        """Number the clusters in sorted order of their names ``cluster`` (n_rows,)."""
+        """Prepare resamples of the distinct values of ``cluster`` (n_rows,)."""
         names, codes = np.unique(np.asarray(cluster), return_inverse=True)
         return cls(codes.astype(np.int64), len(names), replicates, seed)
 
