@@ -194,7 +194,7 @@ class Keys(Protocol):
         """Return the key of this secret, revoked or not."""
         ...
 
-    def list(self) -> tuple[ApiKey, ...]:
+    def all(self) -> tuple[ApiKey, ...]:
         """Return all keys, oldest first."""
         ...
 

@@ -18,7 +18,6 @@ from msgspec import Struct
 from serving.decision.decision import FillReason, OfferKind
 from serving.decision.values import FeatureState, ProfileKind, Scalar
 
-
 RecordedValue = bool | int | float | str | tuple[str | float, ...] | None
 """A feature's value as JSON gives it back, equal to what it was."""
 

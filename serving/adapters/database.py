@@ -7,6 +7,7 @@ before it returns.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from pathlib import Path
 
 from moment.errors import DependencyError
@@ -99,3 +100,31 @@ def _upgrade(path: Path) -> None:
         ) from error
     finally:
         engine.dispose()
+
+
+class PerThread:
+    """One connection to the database per thread that asks for one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._open: list[sqlite3.Connection] = []
+
+    def get(self) -> sqlite3.Connection:
+        """Return this thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = connect(self._path)
+            self._local.connection = connection
+            with self._lock:
+                self._open.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close every thread's connection; nobody may use them any more."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+        self._local = threading.local()

@@ -1,0 +1,22 @@
+"""The clock and the ids of a running service."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from datetime import UTC, datetime
+
+from serving.adapters.instants import to_microseconds
+
+
+def utc_now() -> datetime:
+    """Return the present instant."""
+    return datetime.now(UTC)
+
+
+def time_ordered_id(now: datetime) -> str:
+    """Return a UUID of version 7 (RFC 9562): milliseconds since 1970, then 74 random bits."""
+    milliseconds = to_microseconds(now) // 1000
+    random = secrets.randbits(74)
+    value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    return str(uuid.UUID(int=value))

@@ -1,0 +1,181 @@
+"""Every port in memory: for tests, examples and trying things out. Nothing outlives the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import numpy as np
+
+from features.contract import FeatureContract
+from moment.errors import DependencyError, StepMissing
+from serving.decision.actions import Candidate
+from serving.decision.catalogue import Catalogue
+from serving.decision.decision import Scores
+from serving.decision.values import Scalar
+from serving.ports import NOBODY, ApiKey, CustomerFacts, Entry
+from serving.records import DecisionRecord, Mode
+
+
+@dataclass(slots=True)
+class MemoryFeatures:
+    """Customers held in a dictionary. With `broken` set, reading fails as a store that is away does."""
+
+    contract: FeatureContract
+    customers: Mapping[str, CustomerFacts] = field(default_factory=dict)
+    broken: bool = False
+
+    def read(self, customer_id: str, now: datetime) -> CustomerFacts:  # noqa: ARG002 - facts here do not age
+        """Return the customer's facts."""
+        if self.broken:
+            raise DependencyError("the feature store does not answer; try again later")
+        return self.customers.get(customer_id, NOBODY)
+
+    def newest(self) -> datetime:
+        """Return the newest event time of all customers."""
+        times = [time for facts in self.customers.values() for time in facts.event_times.values()]
+        if not times:
+            raise StepMissing("no features are online", run="moment features materialize")
+        return max(times)
+
+
+@dataclass(frozen=True, slots=True)
+class TableScorer:
+    """Propensities by action from a table, `default` for those it does not name; raw scores are the same."""
+
+    propensities: Mapping[str, float] = field(default_factory=dict)
+    default: float = 0.1
+    version: str = "table"
+
+    def score(
+        self,
+        customer: CustomerFacts,  # noqa: ARG002 - the table knows no customers
+        contenders: Sequence[Candidate],
+        context: Mapping[str, Scalar],  # noqa: ARG002 - nor any context
+        slots: int,  # noqa: ARG002
+    ) -> Scores:
+        """Look every contender up."""
+        found = [self.propensities.get(item.action.action_id, self.default) for item in contenders]
+        return Scores(raw=np.array(found), propensity=np.array(found))
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSegmenter:
+    """Personas by a function of the features."""
+
+    rule: Callable[[CustomerFacts], str | None]
+    version: str = "rule"
+
+    def assign(self, customer: CustomerFacts) -> str | None:
+        """Apply the function."""
+        return self.rule(customer)
+
+
+class MemoryRecords:
+    """Records in a list, under one lock."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._lock = threading.Lock()
+
+    def append(self, entry: Entry) -> Future[Entry]:
+        """Keep the record, unless the key's request has one."""
+        future: Future[Entry] = Future()
+        record = entry.record
+        with self._lock:
+            earlier = record.request_id and self._request(record.key_id, record.request_id)
+            if not earlier:
+                self._entries.append(entry)
+        future.set_result(earlier or entry)
+        return future
+
+    def find(self, decision_id: str) -> DecisionRecord | None:
+        """Return a record by its id."""
+        return next((e.record for e in self._entries if e.record.decision_id == decision_id), None)
+
+    def find_request(self, key_id: str, request_id: str) -> Entry | None:
+        """Return what a key's request was answered with."""
+        with self._lock:
+            return self._request(key_id, request_id)
+
+    def recent(
+        self, customer_id: str, *, mode: Mode, channel: str | None, limit: int
+    ) -> tuple[DecisionRecord, ...]:
+        """Return a customer's newest records of one mode, newest first."""
+        found = [
+            entry.record
+            for entry in reversed(self._entries)
+            if entry.record.personal is not None
+            and entry.record.personal.customer_id == customer_id
+            and entry.record.mode is mode
+            and channel in (None, entry.record.channel)
+        ]
+        return tuple(found[:limit])
+
+    def _request(self, key_id: str, request_id: str) -> Entry | None:
+        wanted = (key_id, request_id)
+        return next((e for e in self._entries if (e.record.key_id, e.record.request_id) == wanted), None)
+
+
+class MemoryKeys:
+    """Keys in a dictionary by the digest of their secret."""
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, ApiKey] = {}
+
+    def add(self, key: ApiKey, secret_sha256: bytes) -> None:
+        """Keep a new key."""
+        self._keys[secret_sha256] = key
+
+    def find(self, secret_sha256: bytes) -> ApiKey | None:
+        """Return the key of this secret."""
+        return self._keys.get(secret_sha256)
+
+    def all(self) -> tuple[ApiKey, ...]:
+        """Return all keys, oldest first."""
+        return tuple(sorted(self._keys.values(), key=lambda key: (key.created_at, key.key_id)))
+
+    def revoke(self, key_id: str, at: datetime) -> ApiKey | None:
+        """Revoke a key."""
+        for secret, key in self._keys.items():
+            if key.key_id == key_id:
+                self._keys[secret] = replace(key, revoked_at=key.revoked_at or at)
+                return self._keys[secret]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCatalogues:
+    """An archive of the catalogues given to it."""
+
+    catalogues: tuple[Catalogue, ...]
+
+    def find(self, digest: str) -> Catalogue | None:
+        """Return the catalogue with this digest."""
+        return next((item for item in self.catalogues if item.digest == digest), None)
+
+
+@dataclass(slots=True)
+class FixedClock:
+    """A clock that stands still until it is set."""
+
+    at: datetime
+
+    def __call__(self) -> datetime:
+        """Return the set instant."""
+        return self.at
+
+
+@dataclass(slots=True)
+class CountingIds:
+    """Ids that count: `decision-1`, `decision-2` and so on."""
+
+    count: int = 0
+
+    def __call__(self, now: datetime) -> str:  # noqa: ARG002 - these ids sort by count
+        """Return the next id."""
+        self.count += 1
+        return f"decision-{self.count}"
