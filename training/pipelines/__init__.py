@@ -1,0 +1,1 @@
+"""One pipeline per model: ``nodes.py`` is pure, ``pipeline.py`` wires it, ``config.yaml`` sets it."""

@@ -1,0 +1,227 @@
+"""The steps of the propensity pipeline, each a pure function of frames and values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.rows import ActionFacts, RowLayout, training_frame
+from moment.errors import ConfigurationError, InvariantViolation
+from serving.bundles import GoldenRows
+
+GOLDEN_ROWS = 64
+_OBSERVED = "observed"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The span of time the data speaks of.
+
+    Parameters
+    ----------
+    begins, ends
+        First and last thing on record, UTC.
+    """
+
+    begins: datetime
+    ends: datetime
+
+
+def label(
+    presentations: pd.DataFrame, outcomes: pd.DataFrame, *, positive: Sequence[str], record: Record
+) -> pd.DataFrame:
+    """Say of every presentation whether it was answered in its window, and when that could be known.
+
+    Parameters
+    ----------
+    presentations
+        Canonical rows: ``presentation_id, customer_id, action_id, campaign_id, campaign_kind, exposure,
+        occurred_at, window_ends_at, offers_together``; instants in UTC.
+    outcomes
+        Canonical rows: ``presentation_id, kind, occurred_at``.
+    positive
+        Kinds of outcome that count.
+    record
+        A presentation before the record begins is left out: neither its features nor all of its window are
+        in the data.
+
+    Returns
+    -------
+    DataFrame
+        One row per presentation left, ordered by time, customer and action, with ``at``, ``answered`` (0, 1),
+        ``window_days`` and ``closed`` (bool): whether the window closed within the record. Only then is
+        ``answered == 0`` a negative; before that it is unknown.
+    """
+    rows = presentations.loc[presentations["occurred_at"] >= record.begins].copy()
+    counted = outcomes.loc[outcomes["kind"].isin(list(positive)), ["presentation_id", "occurred_at"]]
+    first = counted.groupby("presentation_id")["occurred_at"].min()
+    answered_at = rows["presentation_id"].map(first)
+    in_window = (answered_at >= rows["occurred_at"]) & (answered_at <= rows["window_ends_at"])
+    rows["answered"] = in_window.astype(np.int8)
+    rows["closed"] = rows["window_ends_at"] <= record.ends
+    length = rows["window_ends_at"] - rows["occurred_at"]
+    rows["window_days"] = (length.dt.total_seconds() / 86_400).round(3)
+    rows = rows.rename(columns={"occurred_at": "at"}).sort_values(
+        ["at", "customer_id", "action_id", "presentation_id"], kind="stable"
+    )
+    return rows.reset_index(drop=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which rows train and which test, as masks (n_rows,).
+
+    Parameters
+    ----------
+    train
+        Windows closed before the split.
+    test
+        Campaigns that began at the split or later.
+    """
+
+    train: NDArray[np.bool_]
+    test: NDArray[np.bool_]
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Rows in either."""
+        return self.train | self.test
+
+
+def split(rows: pd.DataFrame, at: datetime) -> Split:
+    """Divide labelled rows in time; what spans the split is in neither part.
+
+    Raises
+    ------
+    ConfigurationError
+        One part would be without a positive.
+    """
+    train = (rows["window_ends_at"] < at).to_numpy()
+    test = (rows["at"] >= at).to_numpy()
+    answered = rows["answered"].to_numpy()
+    for name, mask in (("training", train), ("test", test)):
+        if not answered[mask].any():
+            message = f"a split on {at:%Y-%m-%d} leaves no answered presentation for {name}; move `split_on`"
+            raise ConfigurationError(message)
+    return Split(train, test)
+
+
+def questions(rows: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+    """Return the distinct ``(customer_id, at)`` to ask the feature store, and each row's position in them.
+
+    A customer gets many offers at one time; its features are asked once.
+    """
+    key = ["customer_id", "at"]
+    position = rows.groupby(key, sort=False, observed=True).ngroup().to_numpy().astype(np.intp)
+    return rows[key].drop_duplicates().reset_index(drop=True), position
+
+
+def check_no_leak(rows: pd.DataFrame, newest_served: pd.Series) -> None:
+    """Refuse rows whose features were served after their presentation.
+
+    Parameters
+    ----------
+    rows
+        Labelled rows with ``at``.
+    newest_served
+        Time at which the newest of the row's features was served, aligned to ``rows``; missing where the row
+        has none.
+    """
+    late = (newest_served > rows["at"]).to_numpy()
+    if late.any():
+        example = rows.loc[late].iloc[0]
+        raise InvariantViolation(
+            f"{int(late.sum())} training rows hold features served after their presentation, the first of "
+            f"customer {example['customer_id']} at {example['at']}; rebuild them with `moment features build`"
+        )
+
+
+def facts_of(rows: pd.DataFrame, actions: Mapping[str, ActionFacts]) -> list[ActionFacts]:
+    """Return the facts of each row's action, aligned to ``rows``.
+
+    Raises
+    ------
+    ConfigurationError
+        The catalogue does not know actions that were presented.
+    """
+    unknown = sorted(set(rows["action_id"]) - actions.keys())
+    if unknown:
+        raise ConfigurationError(
+            f"the catalogue lacks {len(unknown)} actions that were presented, e.g. {unknown[0]}; "
+            "add them, or name the catalogue they are in with --catalogue"
+        )
+    return [actions[action_id] for action_id in rows["action_id"]]
+
+
+def assemble(
+    rows: pd.DataFrame,
+    customers: pd.DataFrame,
+    position: NDArray[np.intp],
+    actions: Mapping[str, ActionFacts],
+    layout: RowLayout,
+) -> pd.DataFrame:
+    """Return the model's rows.
+
+    Parameters
+    ----------
+    rows
+        ``n`` labelled rows.
+    customers
+        Features of the distinct questions.
+    position
+        Row of ``customers`` of each labelled row, shape (n,).
+    actions
+        The catalogue's actions by id.
+    layout
+        Columns of the result.
+
+    Returns
+    -------
+    DataFrame
+        ``n`` rows with the layout's columns; see `features.rows.training_frame`.
+    """
+    context = rows[["window_days", "offers_together", "exposure"]]
+    answers = customers.take(position).set_axis(rows.index)
+    return training_frame(answers, facts_of(rows, actions), context, layout)
+
+
+def slices(rows: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+    """Return the parts of the test that are reported, as masks (n_rows,) over the test's rows.
+
+    ``closed`` and ``observed`` rest on true negatives. The ``record`` slices also count what was not answered
+    *yet* as not answered, as the data stands at its end: they understate, and serve comparison only.
+    """
+    closed = rows["closed"].to_numpy()
+    observed = (rows["exposure"] == _OBSERVED).to_numpy()
+    return {
+        "closed": closed,
+        "observed": closed & observed,
+        "record": np.ones(len(rows), dtype=bool),
+        "record_observed": observed,
+    }
+
+
+def golden_rows(
+    matrix: NDArray[np.float32], groups: Sequence[str], actions: Sequence[str], *, seed: int
+) -> GoldenRows:
+    """Pick rows whose scores a bundle keeps: real ones, a quarter of them with values taken away.
+
+    Parameters
+    ----------
+    matrix
+        Encoded rows, shape (n, columns).
+    groups, actions
+        Of each row.
+    """
+    rng = np.random.default_rng(seed)
+    picked = np.sort(rng.choice(len(matrix), size=min(GOLDEN_ROWS, len(matrix)), replace=False))
+    rows = matrix[picked].copy()
+    thinned = slice(3 * len(rows) // 4, None)
+    rows[thinned][rng.random(rows[thinned].shape) < 0.5] = np.nan
+    rows[-1] = np.nan
+    return GoldenRows(rows, tuple(groups[i] for i in picked), tuple(actions[i] for i in picked))

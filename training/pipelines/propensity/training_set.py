@@ -1,0 +1,130 @@
+"""Assembling the propensity training set: lake, catalogue and feature store, read once each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from features import lake
+from features.contract import FeatureContract
+from features.rows import ActionFacts, RowLayout, propensity_layout
+from features.store import FeatureStore
+from moment.home import Home
+from moment.progress import step
+from serving import catalogue as catalogues
+from serving.bundles import action_facts
+from training.pipelines.propensity import nodes
+from training.pipelines.propensity.settings import PropensitySettings
+
+GROCERIES = Path(catalogues.__file__).parent / "examples" / "groceries.yaml"
+"""The catalogue that comes with Moment."""
+
+_PRESENTATIONS = """
+    SELECT presentation_id, customer_id, action_id, campaign_id, campaign_kind, exposure, occurred_at,
+           window_ends_at, offers_together
+    FROM presentations
+    WHERE window_ends_at IS NOT NULL
+"""
+_OUTCOMES = "SELECT presentation_id, kind, occurred_at FROM outcomes"
+_RECORD = """
+    SELECT min(occurred_at), max(occurred_at)
+    FROM (SELECT occurred_at FROM transactions UNION ALL SELECT occurred_at FROM outcomes)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Labelled rows with what was known of each customer at the time.
+
+    Parameters
+    ----------
+    rows
+        Identity, time and label of each row; see `nodes.label`. Only rows that train or test.
+    frame
+        The model's columns, aligned to ``rows``.
+    split
+        Which rows train and which test.
+    layout, contract
+        Columns of ``frame``, and the customer features behind them.
+    actions
+        The catalogue's actions by id.
+    record
+        The span of time the data speaks of.
+    left_out
+        How many presentations are in neither part, by reason.
+    digest
+        SHA-256 of what the set was made from: lake, features and catalogue.
+    """
+
+    rows: pd.DataFrame
+    frame: pd.DataFrame
+    split: nodes.Split
+    layout: RowLayout
+    contract: FeatureContract
+    actions: Mapping[str, ActionFacts]
+    record: nodes.Record
+    left_out: Mapping[str, int]
+    digest: str
+
+
+def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | None = None) -> TrainingSet:
+    """Assemble the training set.
+
+    Raises
+    ------
+    StepMissing
+        Nothing is ingested, or no features are built.
+    ConfigurationError
+        The catalogue is wrong, or lacks actions that were presented.
+    """
+    path = catalogue or GROCERIES
+    actions = {action.action_id: action_facts(action) for action in catalogues.load(path).actions}
+    with step("Read what was presented and what was answered"):
+        presentations, outcomes, record = _read(home)
+        labelled = nodes.label(presentations, outcomes, positive=settings.positive, record=record)
+        split = nodes.split(labelled, settings.split_at)
+        rows = labelled.loc[split.used].reset_index(drop=True)
+    with step(f"Look up {rows['customer_id'].nunique():,} customers as they were at each campaign"):
+        store = FeatureStore(home)
+        asked, position = nodes.questions(rows)
+        customers = store.historical(asked)
+    with step(f"Build {len(rows):,} rows of customer, action and context"):
+        layout = propensity_layout(store.contract, actions.values())
+        frame = nodes.assemble(rows, customers, position, actions, layout)
+    parts = (lake.digest(home), store.contract.digest(), hashlib.sha256(path.read_bytes()).hexdigest())
+    return TrainingSet(
+        rows=rows,
+        frame=frame,
+        split=nodes.Split(split.train[split.used], split.test[split.used]),
+        layout=layout,
+        contract=store.contract,
+        actions=actions,
+        record=record,
+        left_out={
+            "before the record begins": len(presentations) - len(labelled),
+            "window spans the split": int((~split.used).sum()),
+        },
+        digest=hashlib.sha256("".join(parts).encode()).hexdigest(),
+    )
+
+
+def _read(home: Home) -> tuple[pd.DataFrame, pd.DataFrame, nodes.Record]:
+    with lake.connect(home) as connection:
+        presentations = _in_utc(connection.execute(_PRESENTATIONS).df())
+        outcomes = _in_utc(connection.execute(_OUTCOMES).df())
+        begins, ends = connection.execute(_RECORD).fetchone()
+    return presentations, outcomes, nodes.Record(_utc(begins), _utc(ends))
+
+
+def _in_utc(rows: pd.DataFrame) -> pd.DataFrame:
+    instants = rows.select_dtypes("datetime").columns
+    return rows.assign(**{name: rows[name].dt.tz_localize(UTC) for name in instants})
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant.replace(tzinfo=UTC)
