@@ -146,12 +146,10 @@ def connect(home: Home, *, memory_limit: str = "1GB", threads: int = 2) -> duckd
 
 def engine(home: Home, *, memory_limit: str = "1GB", threads: int = 2) -> duckdb.DuckDBPyConnection:
     """Return a bare in-memory DuckDB bounded in memory, spilling into the home, in UTC."""
+    spill = home.root / "tmp"
+    spill.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(
-        config={
-            "memory_limit": memory_limit,
-            "threads": threads,
-            "temp_directory": str(home.root / "tmp"),
-        }
+        config={"memory_limit": memory_limit, "threads": threads, "temp_directory": str(spill)}
     )
     # Not in config: the zone needs an extension that is linked in but loaded only after connecting
     connection.execute("SET TimeZone = 'UTC'")
