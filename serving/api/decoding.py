@@ -1,0 +1,160 @@
+"""From bytes to a checked request; whatever is wrong is named by its JSON path."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from moment.errors import InvalidRequest
+from serving.api.problems import AnyRequest
+from serving.api.schemas import DecisionRequest
+from serving.decision.values import Scalar
+from serving.settings import Settings
+from serving.use_cases.decide import Ask
+
+_DISCARDED_BYTES = 32 * 2**20
+_LARGEST_INTEGER = 2**53
+
+_WHERE = re.compile(r" - at `\$\.?(?P<path>.*)`$")
+_UNKNOWN = re.compile(r"unknown field `(?P<name>.*)`$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(?P<name>.*)`$", re.DOTALL)
+
+_decoder = msgspec.json.Decoder(DecisionRequest)
+
+
+async def read_body(request: AnyRequest, settings: Settings) -> bytes:
+    """Return the body of a request that says it is JSON, within the limits of size and time.
+
+    Raises
+    ------
+    InvalidRequest
+        ``unsupported-media-type``, ``body-too-large``, ``body-too-slow``.
+    """
+    _check_media_type(request)
+    try:
+        async with asyncio.timeout(settings.body_seconds):
+            return await _receive(request, settings.max_body_bytes)
+    except TimeoutError:
+        raise InvalidRequest(
+            f"the body must arrive within {settings.body_seconds:g} s", code="body-too-slow"
+        ) from None
+
+
+def decode(body: bytes) -> Ask:
+    """Read the body of ``POST /v1/decisions``.
+
+    Raises
+    ------
+    InvalidRequest
+        ``malformed-json``, ``unknown-field``, ``missing-field``, ``invalid-value``.
+    """
+    try:
+        wanted = _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidRequest("the body is not well-formed JSON in UTF-8", code="malformed-json") from None
+    context = dict(wanted.context)
+    time = _time(context.pop("time")) if "time" in context else None
+    return Ask(
+        customer_id=None if wanted.customer_id is msgspec.UNSET else wanted.customer_id,
+        channel=wanted.channel,
+        placements=tuple(
+            (item.name, None if item.slots is msgspec.UNSET else item.slots) for item in wanted.placements
+        ),
+        context=_scalars(context),
+        time=time,
+        request_id=None if wanted.request_id is msgspec.UNSET else wanted.request_id,
+        include=tuple(sorted(set(wanted.include))),
+        body_sha256=hashlib.sha256(body).digest(),
+    )
+
+
+def instant(text: object, field: str) -> datetime:
+    """Read an RFC 3339 instant with its offset."""
+    try:
+        found = msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise InvalidRequest(
+            "a time is written like 2026-05-01T18:00:00Z, with its offset", code="invalid-value", field=field
+        )
+    return found
+
+
+def _check_media_type(request: AnyRequest) -> None:
+    types = request.headers.getall("content-type", [])
+    media_type, _, parameters = (types[0] if len(types) == 1 else "").partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    plain = media_type.strip().lower() == "application/json" and charset in ("", "charset=utf-8")
+    if not plain or request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise InvalidRequest(
+            "send one Content-Type, application/json, and no Content-Encoding", code="unsupported-media-type"
+        )
+
+
+async def _receive(request: AnyRequest, limit: int) -> bytes:
+    """Return the body. One that is too large is read on for a while, so that its sender sees the answer."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+        elif size > _DISCARDED_BYTES:
+            break
+    if size > limit:
+        raise InvalidRequest(f"the body may have {limit} bytes", code="body-too-large")
+    return b"".join(chunks)
+
+
+def _refusal(message: str) -> InvalidRequest:
+    where = _WHERE.search(message)
+    path = where["path"].replace("[...]", "") if where else ""
+    said = message[: where.start()] if where else message
+    for pattern, code, words in (
+        (_UNKNOWN, "unknown-field", "this field is not known here; leave it out"),
+        (_MISSING, "missing-field", "this field is required"),
+    ):
+        if found := pattern.search(said):
+            return InvalidRequest(words, code=code, field=_join(path, found["name"]))
+    return InvalidRequest(_plain(said), code="invalid-value", field=path or None)
+
+
+def _plain(message: str) -> str:
+    """Return the decoder's words in ours; it names types, never a value."""
+    return message[:1].lower() + message[1:].replace("`", "")
+
+
+def _join(path: str, name: str) -> str:
+    shown = name if len(name) <= 64 and name.isprintable() else "…"
+    return f"{path}.{shown}" if path else shown
+
+
+def _scalars(context: Mapping[str, object]) -> dict[str, Scalar]:
+    return {name: _scalar(name, value) for name, value in context.items()}
+
+
+def _scalar(name: str, value: object) -> Scalar:
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int) and abs(value) <= _LARGEST_INTEGER:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise InvalidRequest(
+        "a context value is one word, number or true/false; leave unknown ones out",
+        code="invalid-value",
+        field=_join("context", name),
+    )
+
+
+def _time(value: object) -> datetime:
+    return instant(value, "context.time")

@@ -1,0 +1,136 @@
+"""Every refusal the API knows: RFC 9457 problem details with a stable code. All errors are mapped here."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+
+from moment.errors import DependencyError, InvalidRequest, StepMissing
+
+MEDIA_TYPE = "application/problem+json"
+
+AnyRequest = Request[Any, Any, Any]
+
+_log = logging.getLogger("moment.api")
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Problem details (RFC 9457). `code` is stable; `field` is the JSON path of what is wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem: its status and its title."""
+
+    status: int
+    title: str
+
+
+_KINDS = {
+    "malformed-json": Kind(400, "The body is not JSON"),
+    "key-missing": Kind(401, "An API key is required"),
+    "key-unknown": Kind(401, "The API key is not valid"),
+    "scope-missing": Kind(403, "The key may not do this"),
+    "channel-not-allowed": Kind(403, "The key may not speak for this channel"),
+    "test-only": Kind(403, "Only test keys may do this"),
+    "not-found": Kind(404, "There is no such thing"),
+    "method-not-allowed": Kind(405, "This address does not take this method"),
+    "body-too-slow": Kind(408, "The body did not arrive in time"),
+    "request-id-reused": Kind(409, "The request id stands for another request"),
+    "body-too-large": Kind(413, "The body is too large"),
+    "unsupported-media-type": Kind(415, "The body must be plain application/json"),
+    "unknown-field": Kind(422, "The field is not known"),
+    "missing-field": Kind(422, "A field is missing"),
+    "invalid-value": Kind(422, "A value is not of the right kind"),
+    "unknown-parameter": Kind(422, "The query parameter is not known"),
+    "time-out-of-range": Kind(422, "The time is out of range"),
+    "unknown-channel": Kind(422, "The channel is not in the catalogue"),
+    "unknown-placement": Kind(422, "The placement is not in the catalogue"),
+    "duplicate-placement": Kind(422, "A placement is asked for twice"),
+    "too-many-slots": Kind(422, "More slots than the placement has"),
+    "unknown-context": Kind(422, "The context field is not declared"),
+    "context-not-settable": Kind(422, "The context field is not the caller's to set"),
+    "internal": Kind(500, "Moment made a mistake"),
+    "dependency-unavailable": Kind(503, "Something Moment needs does not answer"),
+    "step-missing": Kind(503, "A step must be run first"),
+    "not-ready": Kind(503, "Moment is not ready"),
+}
+KINDS = MappingProxyType(_KINDS)
+"""Every code the API answers with."""
+
+RETRY_SECONDS = 2
+
+
+def problem(code: str, detail: str, field: str | None = None) -> Problem:
+    """Return the problem of a known code."""
+    kind = KINDS[code]
+    return Problem(f"urn:moment:problem:{code}", kind.title, kind.status, detail, code, field)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what a caller is told of an error."""
+    if isinstance(error, InvalidRequest):
+        return problem(error.code, str(error), error.field)
+    if isinstance(error, DependencyError):
+        code = "step-missing" if isinstance(error, StepMissing) else "dependency-unavailable"
+        return problem(code, str(error))
+    return problem(*_of_framework(error))
+
+
+def _of_framework(error: Exception) -> tuple[str, str]:
+    """Return code and detail of what Litestar raises itself; anything else is a defect."""
+    match error:
+        case NotFoundException():
+            return "not-found", "nothing is at this address; GET /openapi.json lists what is"
+        case MethodNotAllowedException():
+            return "method-not-allowed", "take one of the methods that the Allow header names"
+        case HTTPException() if error.status_code < 500:
+            return "invalid-value", "the request cannot be read; GET /openapi.json says how to write it"
+        case _:
+            return "internal", "a defect of Moment; it is in the log of the service"
+
+
+def respond(refusal: Problem, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """Return the response of a problem."""
+    extra = dict(headers or {})
+    if refusal.status == 401:
+        extra["WWW-Authenticate"] = 'Bearer realm="moment"'
+    if refusal.status == 503:
+        extra["Retry-After"] = str(RETRY_SECONDS)
+    return Response(
+        content=msgspec.json.encode(refusal),
+        status_code=refusal.status,
+        media_type=MEDIA_TYPE,
+        headers=extra,
+    )
+
+
+def handle(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """Answer any error with a problem; a defect is logged with its place, never with a caller's data."""
+    refusal = problem_of(error)
+    if refusal.code == "internal":
+        place = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("%s in %s %s\n%s", type(error).__name__, request.method, _template(request), place)
+    elif refusal.status == 503:
+        _log.warning("%s: %s", refusal.code, refusal.detail)
+    allow = getattr(error, "headers", None) if refusal.status == 405 else None
+    return respond(refusal, allow)
+
+
+def _template(request: AnyRequest) -> str:
+    """Return the address without what a caller put into it."""
+    return str(request.scope.get("path_template", "")) or "an unknown address"

@@ -1,0 +1,223 @@
+"""What goes in and out over HTTP. OpenAPI's schemas are made from these."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from serving.decision.decision import FillReason
+from serving.decision.values import FeatureState, ProfileKind, Scalar, Stage
+from serving.records import FunnelCounts, Mode, RecordedValue, Versions
+
+MAX_PLACEMENTS = 10
+MAX_CONTEXT = 50
+
+Identifier = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="1 to 128 characters, no control characters.",
+    ),
+]
+
+
+class PlacementAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """A placement to fill."""
+
+    name: Annotated[Identifier, Meta(description="Name of the placement in the catalogue.")]
+    slots: (
+        Annotated[int, Meta(ge=1, le=100, description="How many offers; without it, as many as it has.")]
+        | UnsetType
+    ) = UNSET
+
+
+class DecisionRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Asks what to show a customer now."""
+
+    channel: Annotated[Identifier, Meta(description="Where the answer will be shown.")]
+    placements: Annotated[
+        tuple[PlacementAsked, ...],
+        Meta(min_length=1, max_length=MAX_PLACEMENTS, description="Each placement once."),
+    ]
+    customer_id: (
+        Annotated[Identifier, Meta(description="Who it is; leave it out for a visitor nobody knows.")]
+        | UnsetType
+    ) = UNSET
+    context: Annotated[
+        dict[str, Any],
+        Meta(
+            max_length=MAX_CONTEXT,
+            description=(
+                "What the channel knows of the moment: fields the catalogue declares, each one word, "
+                "number or true/false. `time` (RFC 3339 with offset) sets the instant to decide for; test keys only."
+            ),
+            extra_json_schema={"additionalProperties": {"type": ["string", "number", "boolean"]}},
+        ),
+    ] = {}
+    request_id: (
+        Annotated[
+            Identifier,
+            Meta(description="Your own id of this request. Asking again under it gives the same answer."),
+        ]
+        | UnsetType
+    ) = UNSET
+    include: Annotated[
+        tuple[Literal["scores"], ...],
+        Meta(max_length=8, description="`scores` needs the scope `scores:read`."),
+    ] = ()
+
+
+class Scores(Struct, frozen=True):
+    """The numbers behind one offer; null for a fallback."""
+
+    propensity: float | None
+    priority: float | None
+    action_probability: float
+
+
+class OfferAnswered(Struct, frozen=True):
+    """One offer to show. Do not show it after `expires_at`; report what became of it by `tracking_id`."""
+
+    rank: int
+    action: str
+    treatment: str
+    content: dict[str, str]
+    tracking_id: str
+    expires_at: datetime
+    scores: Scores | UnsetType = UNSET
+
+
+class PlacementAnswered(Struct, frozen=True):
+    """One placement's offers in rank order; `reason` is `filled` or says why there are not more."""
+
+    name: str
+    offers: tuple[OfferAnswered, ...]
+    reason: FillReason
+
+
+class DecisionAnswer(Struct, frozen=True):
+    """What to show."""
+
+    decision_id: str
+    placements: tuple[PlacementAnswered, ...]
+    profile: ProfileKind
+    experiments: tuple[str, ...]
+    degraded: tuple[str, ...]
+    versions: Versions
+    mode: Mode
+    segment: str | UnsetType | None = UNSET
+
+
+class FeatureUsed(Struct, frozen=True):
+    """A feature's value as a decision used it: why it is as it is, and the time it was as of."""
+
+    name: str
+    value: RecordedValue
+    state: FeatureState
+    as_of: datetime | None
+
+
+class CandidateConsidered(Struct, frozen=True):
+    """One candidate, how far it came, and why it stopped there."""
+
+    placement: str
+    action: str
+    treatment: str
+    stage: Stage
+    reason: str
+    why: str
+    rule: str | None
+    observed: dict[str, Scalar]
+    scores: Scores | UnsetType = UNSET
+
+
+class RecordedPlacementAnswered(Struct, frozen=True):
+    """A placement of a recorded decision."""
+
+    name: str
+    slots: int
+    reason: FillReason
+    offers: tuple[OfferAnswered, ...]
+
+
+class RecordAnswer(Struct, frozen=True):
+    """A recorded decision: what was asked, known, considered and answered, and by which versions."""
+
+    decision_id: str
+    mode: Mode
+    channel: str
+    customer_id: str | None
+    request_id: str | None
+    received_at: datetime
+    decided_at: datetime
+    profile: ProfileKind
+    placements: tuple[RecordedPlacementAnswered, ...]
+    context: dict[str, Scalar]
+    features: tuple[FeatureUsed, ...]
+    funnel: FunnelCounts
+    considered: tuple[CandidateConsidered, ...]
+    experiments: tuple[str, ...]
+    degraded: tuple[str, ...]
+    versions: Versions
+    seed: str
+    latency_ms: dict[str, float]
+    segment: str | UnsetType | None = UNSET
+
+
+class FeatureAnswered(Struct, frozen=True):
+    """A feature of a customer: its value, how old, and what it means."""
+
+    name: str
+    value: RecordedValue
+    state: FeatureState
+    as_of: datetime | None
+    age_seconds: float | None
+    unit: str
+    meaning: str
+
+
+class PastOffer(Struct, frozen=True):
+    """An offer of an earlier decision."""
+
+    placement: str
+    rank: int
+    action: str
+    treatment: str
+    tracking_id: str
+
+
+class PastDecision(Struct, frozen=True):
+    """An earlier decision."""
+
+    decision_id: str
+    decided_at: datetime
+    channel: str
+    offers: tuple[PastOffer, ...]
+
+
+class CustomerAnswer(Struct, frozen=True):
+    """Everything known of a customer. One nobody knows has the same shape, with nothing in it."""
+
+    customer_id: str
+    profile: ProfileKind
+    as_of: datetime
+    segment: str | None
+    features: tuple[FeatureAnswered, ...]
+    decisions: tuple[PastDecision, ...]
+
+
+class Ready(Struct, frozen=True):
+    """Whether requests are answered, and with which versions."""
+
+    status: Literal["ready"]
+    versions: Versions
+
+
+class Alive(Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["alive"]

@@ -1,0 +1,66 @@
+"""What is known of one customer: features with their state and age, persona, latest decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from features.contract import FeatureSpec
+from serving.decision.values import ProfileKind
+from serving.ports import Clock, CustomerFacts, CustomerFeatures, DecisionRecords, Segmenter
+from serving.records import DecisionRecord
+from serving.use_cases.access import Caller
+from serving.use_cases.decide import check_time
+
+LATEST_DECISIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerView:
+    """The 360 view of one customer at a time. For one nobody knows: no features, no decisions."""
+
+    customer_id: str
+    profile: ProfileKind
+    as_of: datetime
+    segment: str | None
+    facts: CustomerFacts
+    specs: tuple[FeatureSpec, ...]
+    decisions: tuple[DecisionRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewCustomer:
+    """The use case."""
+
+    features: CustomerFeatures
+    segmenter: Segmenter
+    records: DecisionRecords
+    clock: Clock
+
+    def __call__(self, caller: Caller, customer_id: str, time: datetime | None = None) -> CustomerView:
+        """Return what is known at ``time`` (test keys) or now, with the decisions the caller may see.
+
+        Raises
+        ------
+        InvalidRequest
+            The caller may not set the time.
+        DependencyError
+            A store does not answer.
+        """
+        check_time(caller, time, field="time")
+        now = time or self.clock()
+        facts = self.features.read(customer_id, now)
+        if not facts.found:
+            return CustomerView(customer_id, ProfileKind.NONE, now, None, facts, (), ())
+        decisions = self.records.recent(
+            customer_id, mode=caller.mode, channel=caller.channel, limit=LATEST_DECISIONS
+        )
+        return CustomerView(
+            customer_id=customer_id,
+            profile=ProfileKind.KNOWN,
+            as_of=now,
+            segment=self.segmenter.assign(facts),
+            facts=facts,
+            specs=self.features.contract.features,
+            decisions=decisions,
+        )
