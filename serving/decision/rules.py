@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from serving.decision.expression import Expression
+from serving.decision.expression import Expression, columns_of
 from serving.decision.values import Stage
 
 
@@ -51,7 +51,7 @@ class Rule:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns it reads, sorted; ``context.`` and ``action.`` with their prefix."""
-        return self.expression.columns
+        return columns_of(self.expression)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,372 @@
+"""From SQL text to a checked expression: a predicate over declared columns, and nothing else.
+
+sqlglot reads the text; only the nodes named here are let through, each with only the arguments it is known to
+carry, so that a construct added to sqlglot tomorrow is refused and not misread.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import sqlglot
+from sqlglot import exp
+
+from serving.decision.columns import Column, ColumnType
+from serving.decision.expression import (
+    And,
+    Arithmetic,
+    ArithmeticOperator,
+    ColumnRef,
+    Comparison,
+    ComparisonOperator,
+    Expression,
+    IsNull,
+    Like,
+    Literal,
+    Negation,
+    Not,
+    OneOf,
+    Or,
+    ToFloat,
+)
+from serving.decision.values import Scalar
+
+INT64 = range(-(2**63), 2**63)
+
+_COMPARISONS: Mapping[type[exp.Expr], ComparisonOperator] = {
+    exp.EQ: ComparisonOperator.EQUAL,
+    exp.NEQ: ComparisonOperator.NOT_EQUAL,
+    exp.LT: ComparisonOperator.LESS,
+    exp.LTE: ComparisonOperator.LESS_OR_EQUAL,
+    exp.GT: ComparisonOperator.GREATER,
+    exp.GTE: ComparisonOperator.GREATER_OR_EQUAL,
+}
+_ARITHMETIC: Mapping[type[exp.Expr], ArithmeticOperator] = {
+    exp.Add: ArithmeticOperator.ADD,
+    exp.Sub: ArithmeticOperator.SUBTRACT,
+    exp.Mul: ArithmeticOperator.MULTIPLY,
+    exp.Div: ArithmeticOperator.DIVIDE,
+    exp.IntDiv: ArithmeticOperator.INTEGER_DIVIDE,
+    exp.Mod: ArithmeticOperator.REMAINDER,
+}
+_HARMLESS = frozenset({"this", "expression", "expressions", "low", "high", "typed", "safe", "_type"})
+_ALLOWED = (
+    "a rule is made of columns, constants, = <> < <= > >=, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL "
+    "and + - * / // %"
+)
+_WORDS = {
+    ColumnType.BOOL: "true or false",
+    ColumnType.INT: "a whole number",
+    ColumnType.FLOAT: "a number",
+    ColumnType.STRING: "text",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """An expression, or every reason why there is none."""
+
+    expression: Expression | None
+    faults: tuple[str, ...]
+
+
+def parse_rule(text: str, columns: Mapping[str, Column], *, closed: bool = True) -> Parsed:
+    """Return the checked expression of one predicate.
+
+    Parameters
+    ----------
+    text
+        A SQL predicate such as ``days_since_purchase <= 90 AND context.hour BETWEEN 10 AND 20``.
+    columns
+        What it may name: features bare, the rest with ``context.`` or ``action.``.
+    closed
+        Whether a bare name that is not among them is a fault. If not, it is taken for a feature of the type
+        its place asks for.
+
+    Examples
+    --------
+    >>> parse_rule("kids > 1", {"kids": Column(ColumnType.INT)}).faults
+    ()
+    >>> parse_rule("kid > 1", {"kids": Column(ColumnType.INT)}).faults
+    ('there is no column `kid`; did you mean `kids`?',)
+    """
+    try:
+        tree = _read(text)
+    except (sqlglot.errors.SqlglotError, RecursionError) as error:
+        return Parsed(None, (_syntax_fault(error),))
+    if len(tree) != 1 or tree[0] is None:
+        return Parsed(None, ("a rule is exactly one predicate; write one, without `;`",))
+    checker = _Checker(columns, closed)
+    try:
+        expression = checker.predicate(tree[0])
+    except RecursionError:
+        return Parsed(None, ("it is nested too deeply; write it flatter",))
+    if checker.faults:
+        return Parsed(None, tuple(dict.fromkeys(checker.faults)))
+    return Parsed(expression, ())
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return ``; did you mean `x`?`` for the nearest name, or nothing when none is near."""
+    known = list(names)
+    prefixed = [other for other in known if other.rpartition(".")[2] == name]
+    found = prefixed or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean `{found[0]}`?" if found else ""
+
+
+def _read(text: str) -> list[exp.Expr | None]:
+    # sqlglot logs a warning where it gives up and takes a statement verbatim; we refuse that node anyway
+    logger = logging.getLogger("sqlglot")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return list(sqlglot.parse(text, dialect="duckdb"))
+    finally:
+        logger.setLevel(level)
+
+
+def _syntax_fault(error: Exception) -> str:
+    if isinstance(error, sqlglot.errors.ParseError) and error.errors:
+        near = str(error.errors[0].get("highlight") or "").strip()
+        what = str(error.errors[0].get("description") or "")
+        what = "something is missing" if "<class" in what else what.splitlines()[0].rstrip(".")
+        return f"it cannot be read as SQL: {what}{f' near `{near}`' if near else ''}"
+    return "it cannot be read as SQL: is a quote or a bracket left open?"
+
+
+@dataclass(slots=True)
+class _Checker:
+    columns: Mapping[str, Column]
+    closed: bool
+    faults: list[str] = field(default_factory=list)
+
+    def predicate(self, node: exp.Expr) -> Expression | None:
+        """Return what makes a truth value, or note why it does not."""
+        found = self.value(node, wanted=ColumnType.BOOL)
+        if found is not None and found.type is not ColumnType.BOOL:
+            self._fault(f"`{_sql(node)}` is {_WORDS[found.type]} where a condition is needed; compare it")
+            return None
+        return found
+
+    def value(self, node: exp.Expr, wanted: ColumnType | None = None) -> Expression | None:
+        """Return a value of any type; ``wanted`` is the type an undeclared column takes."""
+        unknown = {key for key, value in node.args.items() if value} - _HARMLESS
+        if isinstance(node, exp.Column):
+            return self._column(node, wanted)
+        if isinstance(node, exp.Paren):
+            return self.value(node.this, wanted)
+        if isinstance(node, exp.Literal | exp.Boolean):
+            return self._literal(node)
+        if isinstance(node, exp.Like):
+            return self._like(node)
+        reader = self._readers().get(type(node))
+        if reader is None or unknown:
+            return self._fault(f"`{_sql(node)}` is not known here: {_ALLOWED}")
+        return reader(node)
+
+    def _readers(self) -> Mapping[type[exp.Expr], Callable[[exp.Expr], Expression | None]]:
+        return {
+            exp.And: self._all_of,
+            exp.Or: self._all_of,
+            exp.Not: self._not,
+            exp.In: self._one_of,
+            exp.Between: self._between,
+            exp.Is: self._is,
+            exp.Neg: self._negation,
+            **dict.fromkeys(_COMPARISONS, self._comparison),
+            **dict.fromkeys(_ARITHMETIC, self._arithmetic),
+        }
+
+    def _fault(self, message: str) -> Expression | None:
+        """Note what is wrong; there is no expression then."""
+        self.faults.append(message)
+        return None
+
+    def _column(self, node: exp.Column, wanted: ColumnType | None) -> Expression | None:
+        name = ".".join(part.name for part in node.parts)
+        column = self.columns.get(name)
+        if column is not None:
+            return ColumnRef(name, column.type)
+        if not self.closed and len(node.parts) == 1:
+            return ColumnRef(name, wanted or ColumnType.FLOAT)
+        return self._fault(f"there is no column `{name}`{nearest(name, self.columns)}")
+
+    def _literal(self, node: exp.Literal | exp.Boolean) -> Expression | None:
+        if isinstance(node, exp.Boolean):
+            return Literal(bool(node.this), ColumnType.BOOL)
+        text = str(node.this)
+        if node.is_string:
+            return Literal(text, ColumnType.STRING)
+        number = _number_of(text)
+        if number is None:
+            return self._fault(f"`{text}` is not a number that fits into 64 bits")
+        return Literal(number, ColumnType.INT if isinstance(number, int) else ColumnType.FLOAT)
+
+    def _all_of(self, node: exp.Expr) -> Expression | None:
+        kind = type(node)
+        operands = [self.predicate(part) for part in node.flatten()]
+        known = tuple(operand for operand in operands if operand is not None)
+        if len(known) < len(operands):
+            return None
+        return And(known) if kind is exp.And else Or(known)
+
+    def _not(self, node: exp.Expr) -> Expression | None:
+        operand = self.predicate(node.this)
+        return None if operand is None else Not(operand)
+
+    def _is(self, node: exp.Expr) -> Expression | None:
+        if isinstance(node.expression, exp.Null):
+            operand = self.value(node.this)
+            return None if operand is None else IsNull(operand)
+        if isinstance(node.expression, exp.Boolean):
+            operand = self.predicate(node.this)
+            if operand is None:
+                return None
+            return And((Not(IsNull(operand)), operand if node.expression.this else Not(operand)))
+        return self._fault(f"`{_sql(node)}`: IS takes NULL, TRUE or FALSE; use =")
+
+    def _comparison(self, node: exp.Expr) -> Expression | None:
+        return self._compare(_COMPARISONS[type(node)], node.this, node.expression)
+
+    def _between(self, node: exp.Expr) -> Expression | None:
+        low = self._compare(ComparisonOperator.GREATER_OR_EQUAL, node.this, node.args["low"])
+        high = self._compare(ComparisonOperator.LESS_OR_EQUAL, node.this, node.args["high"])
+        return None if low is None or high is None else And((low, high))
+
+    def _compare(self, operator: ComparisonOperator, left: exp.Expr, right: exp.Expr) -> Expression | None:
+        pair = self._pair(left, right)
+        if pair is None:
+            return None
+        first, second = pair
+        written = f"{_sql(left)} {operator} {_sql(right)}"
+        if first.type is not second.type:
+            return self._fault(f"`{written}` compares {_WORDS[first.type]} with {_WORDS[second.type]}")
+        equality = operator in (ComparisonOperator.EQUAL, ComparisonOperator.NOT_EQUAL)
+        if first.type is ColumnType.BOOL and not equality:
+            return self._fault(f"`{written}`: true and false have no order; use = or <>")
+        if equality:
+            self._check_word(first, second)
+            self._check_word(second, first)
+        return Comparison(operator, first, second)
+
+    def _pair(self, left: exp.Expr, right: exp.Expr) -> tuple[Expression, Expression] | None:
+        """Return both sides, whole numbers widened where the other side is a DOUBLE."""
+        if any(isinstance(side, exp.Null) for side in (left, right)):
+            self._fault("NULL equals nothing, not even NULL; use IS NULL or IS NOT NULL")
+            return None
+        if self._is_undeclared(left):
+            second = self.value(right)
+            first = self.value(left, second.type if second else None)
+        else:
+            first = self.value(left)
+            second = self.value(right, first.type if first else None)
+        if first is None or second is None:
+            return None
+        if {first.type, second.type} == {ColumnType.INT, ColumnType.FLOAT}:
+            return _as_float(first), _as_float(second)
+        return first, second
+
+    def _is_undeclared(self, node: exp.Expr) -> bool:
+        return isinstance(node, exp.Column) and len(node.parts) == 1 and node.name not in self.columns
+
+    def _one_of(self, node: exp.Expr) -> Expression | None:
+        constants = [self.value(option) for option in node.expressions if not isinstance(option, exp.Null)]
+        options = [option for option in constants if option is not None]
+        wanted = options[0].type if options else None
+        operand = self.value(node.this, wanted)
+        if len(constants) < len(node.expressions):
+            return self._fault("NULL in IN never matches; use IS NULL")
+        if not constants:
+            return self._fault(f"`{_sql(node)}`: IN takes a list of constants in brackets")
+        if operand is None or len(options) < len(constants):
+            return None
+        values = [_constant_of(option, operand.type) for option in options]
+        if any(value is None for value in values):
+            return self._fault(f"`{_sql(node)}`: every constant must be {_WORDS[operand.type]}")
+        for option in options:
+            self._check_word(operand, option)
+        return OneOf(operand, frozenset(values))
+
+    def _like(self, node: exp.Like) -> Expression | None:
+        if {key for key, value in node.args.items() if value} - {"this", "expression", "negate"}:
+            return self._fault(f"`{_sql(node)}` is not known here: {_ALLOWED}")
+        operand = self.value(node.this, ColumnType.STRING)
+        pattern = node.expression
+        if not (isinstance(pattern, exp.Literal) and pattern.is_string):
+            return self._fault(f"`{_sql(node)}`: LIKE takes a text constant")
+        if operand is None:
+            return None
+        if operand.type is not ColumnType.STRING:
+            return self._fault(f"`{_sql(node.this)}` is {_WORDS[operand.type]}; LIKE needs text")
+        like = Like(operand, str(pattern.this))
+        return Not(like) if node.args.get("negate") else like
+
+    def _negation(self, node: exp.Expr) -> Expression | None:
+        operand = self._number(node.this)
+        if isinstance(operand, Literal) and isinstance(operand.value, int | float):
+            return Literal(0 - operand.value, operand.type)
+        return None if operand is None else Negation(operand, operand.type)
+
+    def _arithmetic(self, node: exp.Expr) -> Expression | None:
+        operator = _ARITHMETIC[type(node)]
+        left, right = self._number(node.this), self._number(node.expression)
+        if left is None or right is None:
+            return None
+        both_whole = left.type is right.type is ColumnType.INT
+        if operator is ArithmeticOperator.INTEGER_DIVIDE and not both_whole:
+            return self._fault(f"`{_sql(node)}`: // takes whole numbers; use /")
+        if both_whole and operator is not ArithmeticOperator.DIVIDE:
+            return Arithmetic(operator, left, right, ColumnType.INT)
+        return Arithmetic(operator, _as_float(left), _as_float(right), ColumnType.FLOAT)
+
+    def _number(self, node: exp.Expr) -> Expression | None:
+        found = self.value(node, ColumnType.FLOAT)
+        if found is not None and not found.type.is_number:
+            return self._fault(f"`{_sql(node)}` is {_WORDS[found.type]} where a number is needed")
+        return found
+
+    def _check_word(self, side: Expression, other: Expression) -> None:
+        """Note a constant that the column on the other side can never hold."""
+        if not (isinstance(side, ColumnRef) and isinstance(other, Literal)) or side.name not in self.columns:
+            return
+        words = self.columns[side.name].categories
+        if words and other.value not in words:
+            near = nearest(str(other.value), words) or f"; it is one of {', '.join(map(repr, words))}"
+            self._fault(f"`{side.name}` is never '{other.value}'{near}")
+
+
+def _number_of(text: str) -> float | None:
+    if text.isdigit():
+        return int(text) if int(text) in INT64 else None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    # + 0.0 makes -0.0 what it equals: equal nodes are one node, so they must mean one thing
+    return None if math.isinf(number) else number + 0.0
+
+
+def _as_float(node: Expression) -> Expression:
+    if node.type is ColumnType.FLOAT:
+        return node
+    if isinstance(node, Literal) and isinstance(node.value, int):
+        return Literal(float(node.value), ColumnType.FLOAT)
+    return ToFloat(node)
+
+
+def _constant_of(node: Expression, wanted: ColumnType) -> Scalar:
+    """Return the constant as a value of the wanted type, or None when it is not one."""
+    if not isinstance(node, Literal):
+        return None
+    if wanted is ColumnType.FLOAT and node.type is ColumnType.INT and isinstance(node.value, int):
+        return float(node.value)
+    return node.value if node.type is wanted else None
+
+
+def _sql(node: exp.Expr) -> str:
+    text = node.sql(dialect="duckdb", comments=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,292 @@
+"""Rules made ready to run: every distinct atom of a catalogue is evaluated once per request.
+
+A program is a list of steps over numbered cells. Leaves are cells filled from the request; each step computes
+one more cell from earlier ones. Steps cannot fail and have no effects, so nothing is skipped and nothing is
+ordered by luck. Truth is three-valued: True, False, and None for unknown.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moment.errors import InvariantViolation
+from serving.decision.columns import ColumnType
+from serving.decision.expression import (
+    And,
+    Arithmetic,
+    ArithmeticOperator,
+    ColumnRef,
+    Comparison,
+    ComparisonOperator,
+    Expression,
+    IsNull,
+    Like,
+    Literal,
+    Negation,
+    Not,
+    OneOf,
+    Or,
+    ToFloat,
+    children,
+)
+from serving.decision.values import Scalar
+
+Cells = list[Scalar]
+Step = Callable[[Cells], Scalar]
+
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+
+_COMPARE: Mapping[ComparisonOperator, Callable[[Any, Any], bool]] = {
+    ComparisonOperator.EQUAL: operator.eq,
+    ComparisonOperator.NOT_EQUAL: operator.ne,
+    ComparisonOperator.LESS: operator.lt,
+    ComparisonOperator.LESS_OR_EQUAL: operator.le,
+    ComparisonOperator.GREATER: operator.gt,
+    ComparisonOperator.GREATER_OR_EQUAL: operator.ge,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Many predicates as one run over shared cells.
+
+    Parameters
+    ----------
+    blank
+        The cells before a run: constants in place, the rest None.
+    leaves
+        Per column: its cell, name and type.
+    steps
+        Cell and function, in an order in which every input comes first.
+    roots
+        The cell of each predicate given to ``of``, in that order; equal predicates share one.
+    """
+
+    blank: tuple[Scalar, ...]
+    leaves: tuple[tuple[int, str, ColumnType], ...]
+    steps: tuple[tuple[int, Step], ...]
+    roots: tuple[int, ...]
+
+    @classmethod
+    def of(cls, predicates: Iterable[Expression]) -> Program:
+        """Compile predicates, sharing every equal part."""
+        builder = _Builder()
+        roots = tuple(builder.cell_of(predicate) for predicate in predicates)
+        return cls(tuple(builder.blank), tuple(builder.leaves), tuple(builder.steps), roots)
+
+    def run(self, row: Mapping[str, Scalar]) -> list[bool | None]:
+        """Return the truth of each predicate for one row; a column that is absent or NaN is unknown.
+
+        Raises
+        ------
+        InvariantViolation
+            A value is not of its column's declared type.
+        """
+        cells = list(self.blank)
+        for cell, name, kind in self.leaves:
+            value = row.get(name)
+            if value is not None:
+                cells[cell] = as_type(value, kind, name)
+        for cell, step in self.steps:
+            cells[cell] = step(cells)
+        return [cells[root] for root in self.roots]  # type: ignore[misc]  # roots are predicates
+
+
+def as_type(value: Scalar, kind: ColumnType, name: str) -> Scalar:
+    """Return a value as its column's type has it; NaN is None, a whole float will do for int64.
+
+    Raises
+    ------
+    InvariantViolation
+        The value is of another type. The message names the column, never the value.
+    """
+    if value is None or value != value:  # noqa: PLR0124  # NaN alone differs from itself
+        return None
+    typed = conform(value, kind)
+    if typed is None:
+        raise InvariantViolation(f"column `{name}` holds a {type(value).__name__}, but it is declared {kind}")
+    return typed
+
+
+def conform(value: Scalar, kind: ColumnType) -> Scalar:
+    """Return a value as one of the type, or None when it is not one."""
+    match kind, value:
+        case (ColumnType.BOOL, bool()) | (ColumnType.STRING, str()):
+            return value
+        case ((ColumnType.INT | ColumnType.FLOAT), int() | float()) if not isinstance(value, bool):
+            return float(value) if kind is ColumnType.FLOAT else _whole(value)
+        case _:
+            return None
+
+
+def _whole(value: float) -> int | None:
+    if not _INT64_MIN <= value <= _INT64_MAX:
+        return None
+    return whole if (whole := int(value)) == value else None
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.blank: list[Scalar] = []
+        self.leaves: list[tuple[int, str, ColumnType]] = []
+        self.steps: list[tuple[int, Step]] = []
+        self._cells: dict[Expression, int] = {}
+
+    def cell_of(self, node: Expression) -> int:
+        known = self._cells.get(node)
+        if known is not None:
+            return known
+        inputs = tuple(self.cell_of(child) for child in children(node))
+        cell = len(self.blank)
+        self._cells[node] = cell
+        self.blank.append(node.value if isinstance(node, Literal) else None)
+        if isinstance(node, ColumnRef):
+            self.leaves.append((cell, node.name, node.type))
+        elif not isinstance(node, Literal):
+            self.steps.append((cell, _step(node, inputs)))
+        return cell
+
+
+def _step(node: Expression, inputs: tuple[int, ...]) -> Step:
+    match node:
+        case Comparison():
+            return _comparison(node, *inputs)
+        case And():
+            return _all_of(inputs)
+        case Or():
+            return _any_of(inputs)
+        case Arithmetic():
+            return _arithmetic(node, *inputs)
+        case _:
+            return _unary(node, inputs[0])
+
+
+def _comparison(node: Comparison, left: int, right: int) -> Step:
+    compare = _COMPARE[node.operator]
+    if isinstance(node.right, Literal) and node.right.value is not None:
+        constant = node.right.value
+
+        def against_constant(cells: Cells) -> Scalar:
+            value = cells[left]
+            return None if value is None else compare(value, constant)
+
+        return against_constant
+
+    def between_cells(cells: Cells) -> Scalar:
+        first, second = cells[left], cells[right]
+        return None if first is None or second is None else compare(first, second)
+
+    return between_cells
+
+
+def _all_of(inputs: tuple[int, ...]) -> Step:
+    def all_of(cells: Cells) -> Scalar:
+        truth: bool | None = True
+        for cell in inputs:
+            value = cells[cell]
+            if value is False:
+                return False
+            if value is None:
+                truth = None
+        return truth
+
+    return all_of
+
+
+def _any_of(inputs: tuple[int, ...]) -> Step:
+    def any_of(cells: Cells) -> Scalar:
+        truth: bool | None = False
+        for cell in inputs:
+            value = cells[cell]
+            if value is True:
+                return True
+            if value is None:
+                truth = None
+        return truth
+
+    return any_of
+
+
+def _unary(node: Expression, cell: int) -> Step:
+    match node:
+        case Not():
+            return lambda cells: None if cells[cell] is None else not cells[cell]
+        case IsNull():
+            return lambda cells: cells[cell] is None
+        case OneOf(options=options):
+            return lambda cells: None if cells[cell] is None else cells[cell] in options
+        case Like(pattern=pattern):
+            matches = _like_pattern(pattern).fullmatch
+            return lambda cells: None if cells[cell] is None else matches(str(cells[cell])) is not None
+        case ToFloat():
+            return lambda cells: None if (value := cells[cell]) is None else float(value)
+        case Negation(type=kind):
+            return lambda cells: None if (value := cells[cell]) is None else _settled(-_number(value), kind)
+    raise InvariantViolation(f"no meaning for {type(node).__name__}")
+
+
+def _arithmetic(node: Arithmetic, left: int, right: int) -> Step:
+    combine = _COMBINE[node.operator]
+    kind = node.type
+
+    def arithmetic(cells: Cells) -> Scalar:
+        first, second = cells[left], cells[right]
+        if first is None or second is None:
+            return None
+        return _settled(combine(_number(first), _number(second)), kind)
+
+    return arithmetic
+
+
+def _settled(value: float | None, kind: ColumnType) -> Scalar:
+    """Return a result as DuckDB would keep it: NaN and what leaves 64 bits are NULL."""
+    if value is None or value != value:  # noqa: PLR0124
+        return None
+    if kind is ColumnType.INT and not _INT64_MIN <= value <= _INT64_MAX:
+        return None
+    return value
+
+
+def _number(value: Scalar) -> float:
+    return value  # type: ignore[return-value]  # the parser lets only numbers through
+
+
+def _divide(first: float, second: float) -> float | None:
+    if second:
+        return first / second
+    return None if not first else math.copysign(math.inf, first) * math.copysign(1.0, second)
+
+
+def _integer_divide(first: float, second: float) -> float | None:
+    if not second:
+        return None
+    quotient = abs(first) // abs(second)
+    return quotient if (first < 0) is (second < 0) else -quotient
+
+
+def _remainder(first: float, second: float) -> float | None:
+    if not second or math.isinf(first):
+        return None
+    if isinstance(first, int) and isinstance(second, int):
+        return int(math.copysign(1, first)) * (abs(first) % abs(second))
+    return math.fmod(first, second)
+
+
+_COMBINE: Mapping[ArithmeticOperator, Callable[[float, float], float | None]] = {
+    ArithmeticOperator.ADD: operator.add,
+    ArithmeticOperator.SUBTRACT: operator.sub,
+    ArithmeticOperator.MULTIPLY: operator.mul,
+    ArithmeticOperator.DIVIDE: _divide,
+    ArithmeticOperator.INTEGER_DIVIDE: _integer_divide,
+    ArithmeticOperator.REMAINDER: _remainder,
+}
+
+
+def _like_pattern(pattern: str) -> re.Pattern[str]:
+    parts = {"%": ".*", "_": "."}
+    return re.compile("".join(parts.get(sign) or re.escape(sign) for sign in pattern), re.DOTALL)
