@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -37,7 +37,6 @@ from moment.home import Home
 from moment.progress import Step, step
 
 if TYPE_CHECKING:
-    import duckdb
     from numpy.typing import NDArray
 
 _MEMORY = "500MB"
@@ -267,7 +266,7 @@ def _key(table: TableContract, declared: Declaration) -> tuple[str, ...]:
 def _readable(batches: Iterator[Batch], declared: Declaration) -> Iterator[Batch]:
     try:
         yield from batches
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, duckdb.Error) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(f"{declared.place} cannot be read: {reason}; mend or replace the file") from error
 

@@ -1,0 +1,102 @@
+"""The commands of the data: ``moment ingest``. Heavy modules are imported inside the commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from features.ingest import IngestReport
+    from features.sources import Source
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+
+
+@click.group()
+def cli() -> None:
+    """Commands that ``moment`` mounts at the top."""
+
+
+@cli.group()
+def ingest() -> None:
+    """Map a source onto the canonical tables of the lake.
+
+    Rows are checked against the tables' contracts (docs/data.md); bad ones go to quarantine with their reason.
+    Repeating an ingest of unchanged data does nothing.
+
+    \b
+    Examples:
+      moment ingest complete-journey
+      moment ingest folder ./shop
+    """  # noqa: D301 - click reads the escaped b as "keep these lines as they are"
+
+
+@ingest.command("complete-journey")
+@_JSON
+def complete_journey(*, as_json: bool) -> None:
+    """Ingest the demo's data: a year of 2,469 households at a grocer.
+
+    \b
+    Example:
+      moment ingest complete-journey
+    """  # noqa: D301
+    from features.sources.complete_journey import CompleteJourney
+
+    _ingest(CompleteJourney.installed(), as_json=as_json)
+
+
+@ingest.command("folder")
+@click.argument("path", type=click.Path(path_type=Path))
+@_JSON
+def folder(path: Path, *, as_json: bool) -> None:
+    """Ingest your own CSV or parquet files that have canonical columns.
+
+    PATH holds customers.csv and any other canonical table as <table>.csv, <table>.parquet or a folder <table>/,
+    and source.toml, which says when facts became known; docs/data.md shows how.
+
+    \b
+    Example:
+      moment ingest folder ./shop
+    """  # noqa: D301
+    from features.sources.folder import FolderSource
+
+    _ingest(FolderSource.open(path), as_json=as_json)
+
+
+def _ingest(source: Source, *, as_json: bool) -> None:
+    from features.ingest import ingest as bring_in
+    from moment.home import Home
+
+    report = bring_in(Home.find(), source)
+    click.echo(_as_json(report) if as_json else _as_text(report))
+
+
+def _as_json(report: IngestReport) -> str:
+    tables = {
+        table.table: {
+            "rows": table.rows,
+            "rejected": table.rejected,
+            "quarantine": str(table.quarantine) if table.quarantine else None,
+        }
+        for table in report.tables
+    }
+    content = {
+        "source": report.source,
+        "digest": report.digest,
+        "unchanged": report.unchanged,
+        "tables": tables,
+    }
+    return json.dumps(content, indent=2)
+
+
+def _as_text(report: IngestReport) -> str:
+    verb = "was already ingested; nothing has changed" if report.unchanged else "is in the lake"
+    lines = [f"{report.source} {verb}.", "", f"  {'table':<16}{'rows':>12}{'rejected':>12}"]
+    lines += [f"  {table.table:<16}{table.rows:>12,}{table.rejected:>12,}" for table in report.tables]
+    quarantined = [str(table.quarantine) for table in report.tables if table.quarantine]
+    if quarantined:
+        lines += ["", "Rejected rows and why:", *(f"  {path}" for path in quarantined)]
+    return "\n".join([*lines, "", "Next: moment features build"])
