@@ -53,7 +53,8 @@ class DecisionRequest(Struct, frozen=True, forbid_unknown_fields=True):
             max_length=MAX_CONTEXT,
             description=(
                 "What the channel knows of the moment: fields the catalogue declares, each one word, "
-                "number or true/false. `time` (RFC 3339 with offset) sets the instant to decide for; test keys only."
+                "number or true/false. `time` (RFC 3339 with offset) is the instant to decide for; "
+                "only test keys may set it."
             ),
             extra_json_schema={"additionalProperties": {"type": ["string", "number", "boolean"]}},
         ),
@@ -121,6 +122,13 @@ class FeatureUsed(Struct, frozen=True):
     as_of: datetime | None
 
 
+class CandidateScores(Struct, frozen=True):
+    """The numbers behind one candidate; null where it was not scored."""
+
+    propensity: float | None
+    priority: float | None
+
+
 class CandidateConsidered(Struct, frozen=True):
     """One candidate, how far it came, and why it stopped there."""
 
@@ -132,7 +140,7 @@ class CandidateConsidered(Struct, frozen=True):
     why: str
     rule: str | None
     observed: dict[str, Scalar]
-    scores: Scores | UnsetType = UNSET
+    scores: CandidateScores | UnsetType = UNSET
 
 
 class RecordedPlacementAnswered(Struct, frozen=True):
@@ -211,13 +219,13 @@ class CustomerAnswer(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """Whether requests are answered, and with which versions."""
+    """Requests are answered, by these versions."""
 
-    status: Literal["ready"]
     versions: Versions
+    status: Literal["ready"] = "ready"
 
 
 class Alive(Struct, frozen=True):
     """The process answers."""
 
-    status: Literal["alive"]
+    status: Literal["alive"] = "alive"

@@ -1,0 +1,166 @@
+"""From records and views to what goes over HTTP. Scores go only to who asked for them and may have them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from msgspec import UNSET
+
+from serving.api.schemas import (
+    CandidateConsidered,
+    CandidateScores,
+    CustomerAnswer,
+    DecisionAnswer,
+    FeatureAnswered,
+    FeatureUsed,
+    OfferAnswered,
+    PastDecision,
+    PastOffer,
+    PlacementAnswered,
+    RecordAnswer,
+    RecordedPlacementAnswered,
+    Scores,
+)
+from serving.decision.considered import Considered
+from serving.decision.explanation import explain_candidate
+from serving.decision.values import FeatureState
+from serving.records import DecisionRecord, Personal, RecordedOffer, RecordedPlacement, RecordedValue
+from serving.use_cases.customers import CustomerView
+from serving.use_cases.recall import Recalled
+
+NO_PERSON = Personal(None, {}, {}, {}, {}, [])
+"""What stands where the personal part was erased."""
+
+
+def decision_answer(record: DecisionRecord) -> DecisionAnswer:
+    """Return the answer to the request that this record is of."""
+    scores = "scores" in record.include
+    return DecisionAnswer(
+        decision_id=record.decision_id,
+        placements=tuple(
+            PlacementAnswered(placement.name, offers, placement.reason)
+            for placement, offers in _placements(record, scores=scores)
+        ),
+        profile=record.profile,
+        experiments=record.experiments,
+        degraded=record.degraded,
+        versions=record.versions,
+        mode=record.mode,
+        segment=record.segment if scores else UNSET,
+    )
+
+
+def record_answer(recalled: Recalled, *, views: dict[str, str], scores: bool) -> RecordAnswer:
+    """Return a record in words; ``views`` names each feature's view, which has its time."""
+    record = recalled.record
+    personal = record.personal or NO_PERSON
+    return RecordAnswer(
+        decision_id=record.decision_id,
+        mode=record.mode,
+        channel=record.channel,
+        customer_id=personal.customer_id,
+        request_id=record.request_id,
+        received_at=record.received_at,
+        decided_at=record.decided_at,
+        profile=record.profile,
+        placements=tuple(
+            RecordedPlacementAnswered(placement.name, placement.slots, placement.reason, offers)
+            for placement, offers in _placements(record, scores=scores)
+        ),
+        context=personal.context,
+        features=tuple(
+            FeatureUsed(
+                name=name,
+                value=value,
+                state=personal.states.get(name, FeatureState.PRESENT),
+                as_of=personal.event_times.get(views.get(name, "")),
+            )
+            for name, value in personal.features.items()
+        ),
+        funnel=record.funnel,
+        considered=tuple(_candidate(item, recalled, scores=scores) for item in recalled.considered()),
+        experiments=record.experiments,
+        degraded=record.degraded,
+        versions=record.versions,
+        seed=str(record.seed),
+        latency_ms=record.latency_ms,
+        segment=record.segment if scores else UNSET,
+    )
+
+
+def customer_answer(view: CustomerView) -> CustomerAnswer:
+    """Return the 360 view of a customer."""
+    facts = view.facts
+    features = []
+    for spec in view.specs:
+        as_of = facts.event_times.get(spec.view)
+        value: RecordedValue = facts.values.get(spec.name)
+        features.append(
+            FeatureAnswered(
+                name=spec.name,
+                value=value,
+                state=facts.states.get(spec.name, FeatureState.MISSING),
+                as_of=as_of,
+                age_seconds=None if as_of is None else (view.as_of - as_of).total_seconds(),
+                unit=spec.unit,
+                meaning=spec.meaning,
+            )
+        )
+    return CustomerAnswer(
+        customer_id=view.customer_id,
+        profile=view.profile,
+        as_of=view.as_of,
+        segment=view.segment,
+        features=tuple(features),
+        decisions=tuple(map(_past, view.decisions)),
+    )
+
+
+def _placements(
+    record: DecisionRecord, *, scores: bool
+) -> list[tuple[RecordedPlacement, tuple[OfferAnswered, ...]]]:
+    content = iter((record.personal or NO_PERSON).content)
+    return [
+        (placement, tuple(_offer(offer, next(content, {}), scores=scores) for offer in placement.offers))
+        for placement in record.placements
+    ]
+
+
+def _offer(offer: RecordedOffer, content: dict[str, str], *, scores: bool) -> OfferAnswered:
+    return OfferAnswered(
+        rank=offer.rank,
+        action=offer.action,
+        treatment=offer.treatment,
+        content=content,
+        tracking_id=offer.tracking_id,
+        expires_at=offer.expires_at,
+        scores=Scores(offer.propensity, offer.priority, offer.action_probability) if scores else UNSET,
+    )
+
+
+def _candidate(item: Considered, recalled: Recalled, *, scores: bool) -> CandidateConsidered:
+    told = item if scores else replace(item, propensity=None, priority=None)
+    return CandidateConsidered(
+        placement=item.placement,
+        action=item.candidate.action.action_id,
+        treatment=item.candidate.treatment.treatment_id,
+        stage=item.stage,
+        reason=item.reason.name.lower(),
+        why=explain_candidate(told, recalled.catalogue).text,
+        rule=None if item.rule is None else recalled.catalogue.rule_text(item.rule),
+        observed=dict(item.observed),
+        scores=CandidateScores(item.propensity, item.priority) if scores else UNSET,
+    )
+
+
+def _past(record: DecisionRecord) -> PastDecision:
+    return PastDecision(
+        decision_id=record.decision_id,
+        decided_at=record.decided_at,
+        channel=record.channel,
+        offers=tuple(
+            PastOffer(placement.name, offer.rank, offer.action, offer.treatment, offer.tracking_id)
+            for placement in record.placements
+            for offer in placement.offers
+        ),
+    )

@@ -1,0 +1,141 @@
+"""The addresses of the API: each reads strictly, asks one use case, and answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Protocol
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.datastructures import State
+
+from features.contract import FeatureContract
+from moment.errors import InvalidRequest
+from serving.api.access import caller_of
+from serving.api.answers import customer_answer, decision_answer, record_answer
+from serving.api.decoding import decode, instant, read_body
+from serving.api.problems import AnyRequest
+from serving.api.schemas import Alive, Ready
+from serving.ports import Keys, Scope
+from serving.records import Versions
+from serving.settings import Settings
+from serving.use_cases.customers import ViewCustomer
+from serving.use_cases.decide import Decide
+from serving.use_cases.recall import Recall
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The use cases behind the addresses, once everything they need is open."""
+
+    decide: Decide
+    recall: Recall
+    view_customer: ViewCustomer
+    versions: Versions
+    contract: FeatureContract
+    check: Callable[[], None]
+
+    @cached_property
+    def views(self) -> dict[str, str]:
+        """The view of each feature."""
+        return {spec.name: spec.view for spec in self.contract}
+
+
+class Office(Protocol):
+    """Where the desk is found; it may not be open yet."""
+
+    @property
+    def keys(self) -> Keys:
+        """The store of keys; DependencyError when there is none."""
+        ...
+
+    def desk(self) -> Desk:
+        """Return the open desk; DependencyError says why there is none, and the way out."""
+        ...
+
+
+def router(office: Office, settings: Settings) -> Router:
+    """Return the addresses under ``/v1``."""
+
+    @post("/decisions", status_code=200)
+    async def make_decision(request: Request[None, None, State]) -> Response[bytes]:
+        caller = caller_of(request, office.keys)
+        caller.require(Scope.DECIDE)
+        refuse_parameters(request, ())
+        ask = decode(await read_body(request, settings))
+        if "scores" in ask.include:
+            caller.require(Scope.READ_SCORES)
+        decide = office.desk().decide
+        entry = await asyncio.wrap_future(decide.begin(caller, ask))
+        return ok(decision_answer(decide.settle(ask, entry)))
+
+    @get("/decisions/{decision_id:str}")
+    async def read_decision(request: Request[None, None, State], decision_id: str) -> Response[bytes]:
+        caller = caller_of(request, office.keys)
+        caller.require(Scope.READ_DECISIONS)
+        refuse_parameters(request, ("include",))
+        scores = _include_scores(request)
+        if scores:
+            caller.require(Scope.READ_SCORES)
+        desk = office.desk()
+        return ok(record_answer(desk.recall(caller, decision_id), views=desk.views, scores=scores))
+
+    @get("/customers/{customer_id:str}")
+    async def read_customer(request: Request[None, None, State], customer_id: str) -> Response[bytes]:
+        caller = caller_of(request, office.keys)
+        caller.require(Scope.READ_CUSTOMERS)
+        refuse_parameters(request, ("time",))
+        return ok(customer_answer(office.desk().view_customer(caller, customer_id, _time(request))))
+
+    return Router("/v1", route_handlers=[make_decision, read_decision, read_customer])
+
+
+def probes(office: Office) -> Router:
+    """Return the addresses that operations ask; they need no key."""
+
+    @get("/livez")
+    async def alive() -> Response[bytes]:
+        return ok(Alive())
+
+    @get("/readyz")
+    async def ready() -> Response[bytes]:
+        desk = office.desk()
+        desk.check()
+        return ok(Ready(desk.versions))
+
+    return Router("/", route_handlers=[alive, ready])
+
+
+def ok(answer: msgspec.Struct) -> Response[bytes]:
+    """Return an answer as JSON."""
+    return Response(_encode(answer), media_type="application/json")
+
+
+def refuse_parameters(request: AnyRequest, known: Collection[str]) -> None:
+    """Refuse query parameters that mean nothing here, and any given twice."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known or names.count(name) > 1:
+            raise InvalidRequest(
+                "this query parameter is not known here, or given twice; leave it out",
+                code="unknown-parameter",
+                field=name if len(name) <= 64 and name.isprintable() else None,
+            )
+
+
+def _include_scores(request: AnyRequest) -> bool:
+    include = request.query_params.get("include")
+    if include not in (None, "scores"):
+        raise InvalidRequest("include can only be scores", code="invalid-value", field="include")
+    return include == "scores"
+
+
+def _time(request: AnyRequest) -> datetime | None:
+    time = request.query_params.get("time")
+    return None if time is None else instant(time, "time")
