@@ -27,8 +27,9 @@ class Treatment:
     language
         BCP 47 tag, e.g. ``en``.
     content
-        Templates by field (``title``, ``body``, ``image``, ``link``). ``{{ action.label }}``, ``{{ customer.x }}``
-        and ``{{ context.x }}`` are filled when an offer is rendered; every name was checked at load.
+        Templates by field (``title``, ``body``, ``image``, ``link``). ``{{ action.label }}``,
+        ``{{ customer.x }}`` and ``{{ context.x }}`` are filled when an offer is rendered; every name was
+        checked at load.
     """
 
     treatment_id: TreatmentId
@@ -79,6 +80,10 @@ class Action:
     ends_at: datetime | None = None
     lever: float = 1.0
 
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.treatments, key=lambda treatment: treatment.treatment_id))
+        object.__setattr__(self, "treatments", ordered)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -109,8 +114,8 @@ class Placement:
     distinct
         What may not be repeated in it.
     fallback
-        What fills the first slot nothing is left for, or None. It does not compete, needs no score and is never
-        part of learning (π = 1).
+        What fills the first slot nothing is left for, or None. It does not compete, needs no score and is
+        never part of learning (π = 1). Never twice in one answer.
     """
 
     channel: str
@@ -138,7 +143,8 @@ class ContextField:
     type
         Type of its values.
     set_by
-        ``channel``: the caller may send it. ``moment``: derived by the core; a caller that sends it is refused.
+        ``channel``: the caller may send it. ``moment``: derived by the core; a caller that sends it is
+        refused.
     meaning
         One line for people.
     categories

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from serving.decision.actions import Action, ContextField, Placement
+from serving.decision.actions import Action, Candidate, ContextField, Placement
+from serving.decision.digest import digest_of
 from serving.decision.exploration import Exploration
 from serving.decision.greedy import Greedy
+from serving.decision.plan import Plan, make_plan
 from serving.decision.rules import Rule
 
 
@@ -24,19 +25,25 @@ class Catalogue:
     timezone
         IANA zone in which days and hours are computed for customers whose zone is unknown.
     actions
-        What competes, sorted by id, so that the order of the file never matters. Fallbacks are not among them.
+        What competes; kept in order of id, so that the order of a file never matters. Fallbacks are not among
+        them.
     placements
         Every named place.
     context
         Declared ``context.*`` values.
     rules
-        Every distinct rule; a rule's id is its index.
+        Every distinct rule, ordered by text; a rule's id is its index.
     propensity_floor
         A candidate under it is not shown; 0 is no floor.
     exploration
         Policy of exploration.
+
+    Attributes
+    ----------
     digest
-        SHA-256 of the canonical content: the policy version.
+        SHA-256 of the canonical content: the policy version. Comments, order and layout do not change it.
+    plan
+        What is computed once, from the content alone.
     """
 
     name: str
@@ -44,11 +51,23 @@ class Catalogue:
     timezone: str
     actions: tuple[Action, ...]
     placements: tuple[Placement, ...]
-    context: tuple[ContextField, ...]
-    rules: tuple[Rule, ...]
+    context: tuple[ContextField, ...] = ()
+    rules: tuple[Rule, ...] = ()
     propensity_floor: float = 0.0
     exploration: Exploration = field(default_factory=Greedy)
     digest: str = field(init=False)
+    plan: Plan = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        content = {
+            "actions": tuple(sorted(self.actions, key=lambda action: action.action_id)),
+            "placements": tuple(sorted(self.placements, key=lambda place: (place.channel, place.name))),
+            "context": tuple(sorted(self.context, key=lambda declared: declared.name)),
+        }
+        for name, value in content.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "digest", digest_of(self._content()))
+        object.__setattr__(self, "plan", make_plan(self.actions, self.placements, self.rules))
 
     @property
     def version(self) -> str:
@@ -58,16 +77,49 @@ class Catalogue:
     @property
     def channels(self) -> tuple[str, ...]:
         """Channels that have a placement, sorted."""
-        raise NotImplementedError
+        return tuple(sorted({placement.channel for placement in self.placements}))
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every action-treatment pair, ordered by id; stored reasons name them by index."""
+        return self.plan.candidates
+
+    @property
+    def fallbacks(self) -> tuple[Action, ...]:
+        """The actions that fill a slot nothing is left for, ordered by id."""
+        found = {
+            place.fallback.action.action_id: place.fallback.action
+            for place in self.placements
+            if place.fallback
+        }
+        return tuple(found[action_id] for action_id in sorted(found))
 
     def action(self, action_id: str) -> Action:
         """Return an action, competing or fallback, by id; KeyError when there is none."""
-        raise NotImplementedError
+        for action in (*self.actions, *self.fallbacks):
+            if action.action_id == action_id:
+                return action
+        raise KeyError(action_id)
 
     def placement(self, channel: str, name: str) -> Placement | None:
         """Return the placement, or None when the channel has none of that name."""
-        raise NotImplementedError
+        slate = self.plan.slates.get((channel, name))
+        return slate.placement if slate else None
 
     def rule_text(self, rule_id: int) -> str:
         """Return the SQL of a rule, as stored reasons name it."""
         return self.rules[rule_id].text
+
+    def _content(self) -> dict[str, object]:
+        """Return what the digest covers. Rules count by their text, where they are used."""
+        return {
+            "name": self.name,
+            "currency": self.currency,
+            "timezone": self.timezone,
+            "actions": self.actions,
+            "placements": self.placements,
+            "context": self.context,
+            "rules": [rule.text for rule in self.rules],
+            "propensity_floor": self.propensity_floor,
+            "exploration": self.exploration.name,
+        }

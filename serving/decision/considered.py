@@ -1,8 +1,8 @@
-"""Every candidate with its reason, as columns: three small integers each, objects only when looked at."""
+"""Every candidate with its reason, as columns: a few small numbers each, objects only when looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.decision.actions import Candidate
+from serving.decision.catalogue import Catalogue
+from serving.decision.plan import ACTION_PREFIX, action_value
 from serving.decision.reasons import Reason
 from serving.decision.values import Scalar, Stage
 
@@ -23,7 +25,7 @@ class Considered:
     placement
         Name of the placement it was considered for.
     candidate
-        The action-treatment pair. For an action without a treatment for this placement: with its first treatment.
+        The action-treatment pair. For an action without a treatment for this placement: with its first one.
     reason
         Why it stopped there; ``Reason.SHOWN`` when it did not.
     rule
@@ -48,24 +50,6 @@ class Considered:
         return self.reason.stage
 
 
-@dataclass(frozen=True, slots=True)
-class Funnel:
-    """How many actions came how far, in one decision.
-
-    An action counts where any of its candidates, in any placement of the request, came that far; so the numbers
-    never rise. The fallback does not compete and is not counted.
-    """
-
-    considered: int
-    available: int
-    eligible: int
-    applicable: int
-    suitable: int
-    within_contact_policy: int
-    scored: int
-    shown: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ConsideredTable(Sequence[Considered]):
     """Every candidate of every requested placement, placement by placement, each ordered by id.
@@ -74,18 +58,24 @@ class ConsideredTable(Sequence[Considered]):
 
     Attributes
     ----------
+    catalogue
+        What the numbers refer to.
+    row
+        What rules read: customer features by name and ``context.*``.
     placements
         Names of the requested placements, in order.
     placement, candidate, reason, rule
-        Shape (n,), int32: index into ``placements``; index into ``Catalogue.candidates``; code of ``Reason``;
-        rule id or -1.
+        Shape (n,), whole numbers: index into ``placements``; index into ``Catalogue.candidates``; code of
+        ``Reason``; rule id or -1.
     propensity, priority
         Shape (n,), float64; NaN where not scored.
     """
 
+    catalogue: Catalogue
+    row: Mapping[str, Scalar]
     placements: tuple[str, ...]
-    placement: NDArray[np.int32]
-    candidate: NDArray[np.int32]
+    placement: NDArray[np.intp]
+    candidate: NDArray[np.intp]
     reason: NDArray[np.int32]
     rule: NDArray[np.int32]
     propensity: NDArray[np.float64]
@@ -99,7 +89,58 @@ class ConsideredTable(Sequence[Considered]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Considered]: ...
     def __getitem__(self, index: int | slice) -> Considered | Sequence[Considered]:
-        raise NotImplementedError
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        candidate = self.catalogue.candidates[self.candidate[index]]
+        rule = int(self.rule[index])
+        return Considered(
+            placement=self.placements[self.placement[index]],
+            candidate=candidate,
+            reason=Reason(int(self.reason[index])),
+            rule=None if rule < 0 else rule,
+            observed={} if rule < 0 else self._observed(rule, candidate),
+            propensity=_known(self.propensity[index]),
+            priority=_known(self.priority[index]),
+        )
 
-    def __iter__(self) -> Iterator[Considered]:
-        return (self[index] for index in range(len(self)))
+    def _observed(self, rule: int, candidate: Candidate) -> dict[str, Scalar]:
+        return {
+            name: action_value(candidate.action, name.removeprefix(ACTION_PREFIX))
+            if name.startswith(ACTION_PREFIX)
+            else self.row.get(name)
+            for name in self.catalogue.rules[rule].columns
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """How many actions came how far, in one decision.
+
+    An action counts where any of its candidates, in any placement of the request, came that far; so the
+    numbers never rise. The fallback does not compete and is not counted.
+    """
+
+    considered: int
+    available: int
+    eligible: int
+    applicable: int
+    suitable: int
+    within_contact_policy: int
+    scored: int
+    shown: int
+
+    @classmethod
+    def of(cls, reason: NDArray[np.int32], action: NDArray[np.intp]) -> Funnel:
+        """Count from the final reasons; both arrays run over the considered candidates."""
+        if not len(action):
+            return cls(0, 0, 0, 0, 0, 0, 0, 0)
+        furthest = np.zeros(int(action.max()) + 1, dtype=np.int32)
+        np.maximum.at(furthest, action, reason // 100)
+        stopped = np.bincount(furthest, minlength=9)
+        # entry k: how many came beyond stage k; entry 0: all that were looked at
+        beyond = (len(furthest) - np.cumsum(stopped)).tolist()
+        return cls(*beyond[:8])
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -22,7 +22,7 @@ class Scorer(Protocol):
         ...
 
 
-def decide(
+def decide(  # noqa: PLR0917  # the design's signature
     request: Request,
     catalogue: Catalogue,
     customer: Customer,
@@ -31,7 +31,7 @@ def decide(
     scorer: Scorer,
     rng: np.random.Generator,
 ) -> Decision:
-    """Return the decision: ``choose`` after ``shortlist``, with one scorer call between (none when nothing is left)."""
+    """Return ``choose`` of ``shortlist``, with one scorer call between them (none when nothing is left)."""
     left = shortlist(request, catalogue, customer, history, now)
     scores = scorer(left) if left.contenders else None
     return choose(left, scores, history, rng)

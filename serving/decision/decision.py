@@ -103,8 +103,8 @@ class FilledPlacement:
     offers
         In rank order; may be fewer than ``slots``, may be empty.
     reason
-        ``filled`` when competition filled every slot; else why it could not (a fallback may still be among the
-        offers).
+        ``filled`` when competition filled every slot; else why it could not (a fallback may still be among
+        the offers).
     """
 
     name: str

@@ -12,7 +12,8 @@ Nodes compare and hash by content, so an atom that many rules share is one node 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from serving.decision.columns import ColumnType
@@ -184,3 +185,20 @@ def columns_of(node: Expression) -> tuple[str, ...]:
     if isinstance(node, ColumnRef):
         return (node.name,)
     return tuple(sorted({name for child in children(node) for name in columns_of(child)}))
+
+
+def replace_columns(node: Expression, replacement: Callable[[ColumnRef], Expression]) -> Expression:
+    """Return the tree with every column put through ``replacement``."""
+    match node:
+        case Literal():
+            return node
+        case ColumnRef():
+            return replacement(node)
+        case And(operands) | Or(operands):
+            return replace(node, operands=tuple(replace_columns(child, replacement) for child in operands))
+        case Arithmetic(left=left, right=right) | Comparison(left=left, right=right):
+            return replace(
+                node, left=replace_columns(left, replacement), right=replace_columns(right, replacement)
+            )
+        case _:
+            return replace(node, operand=replace_columns(node.operand, replacement))

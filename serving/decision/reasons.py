@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from serving.decision.values import Stage
 
-_STAGES = {position: stage for position, stage in enumerate(Stage, start=1)}
+_STAGES = dict(enumerate(Stage, start=1))
 
 
 class Reason(IntEnum):
@@ -34,9 +34,14 @@ class Reason(IntEnum):
     @property
     def stage(self) -> Stage:
         """The stage at which the candidate stopped, or ``shown``."""
-        return _STAGES[self // 100]
+        return _STAGES[self.stage_number]
 
     @property
-    def by_rule(self) -> bool:
-        """Whether a rule of the catalogue decided."""
-        return self // 100 in (2, 3, 4)
+    def stage_number(self) -> int:
+        """Position of the stage in the funnel, from 1."""
+        return self // 100
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether a rule decided that was not false but unknown."""
+        return self.stage_number in (2, 3, 4) and self % 100 == 2

@@ -1,0 +1,99 @@
+"""The context of a decision: what the channel may say, and what the core derives itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from moment.errors import InvalidRequest
+from serving.decision.actions import ContextField, SetBy
+from serving.decision.columns import Column, ColumnType
+from serving.decision.parsing import nearest
+from serving.decision.program import conform
+from serving.decision.values import Request, Scalar
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+DERIVED: Mapping[str, Column] = {
+    "channel": Column(ColumnType.STRING),
+    "hour": Column(ColumnType.INT),
+    "weekday": Column(ColumnType.STRING, WEEKDAYS),
+    "month": Column(ColumnType.INT),
+}
+"""What the core can derive; a catalogue declares those it uses as ``set_by: moment``."""
+
+
+def complete_context(
+    request: Request, declared: tuple[ContextField, ...], now: datetime, timezone: str
+) -> dict[str, Scalar]:
+    """Return every declared value: sent by the channel, derived by the core, or None.
+
+    Parameters
+    ----------
+    request
+        Its context is checked against the declarations.
+    declared
+        The catalogue's declarations.
+    now
+        Time of the decision, with a time zone.
+    timezone
+        IANA zone in which hour and weekday are told.
+
+    Raises
+    ------
+    InvalidRequest
+        A value that is not declared, not the channel's to set, or of the wrong type.
+    """
+    local = now.astimezone(_zone(timezone))
+    derived: dict[str, Scalar] = {
+        "channel": request.channel,
+        "hour": local.hour,
+        "weekday": WEEKDAYS[local.weekday()],
+        "month": local.month,
+    }
+    sent = _checked(request.context, declared) if request.context else {}
+    return {
+        field.name: derived[field.name] if field.set_by is SetBy.MOMENT else sent.get(field.name)
+        for field in declared
+    }
+
+
+@lru_cache(maxsize=512)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _checked(sent: Mapping[str, Scalar], declared: tuple[ContextField, ...]) -> dict[str, Scalar]:
+    fields = {field.name: field for field in declared}
+    return {name: _checked_value(name, value, fields) for name, value in sent.items()}
+
+
+def _checked_value(name: str, value: Scalar, fields: Mapping[str, ContextField]) -> Scalar:
+    place = f"context.{name}"
+    field = fields.get(name)
+    if field is None:
+        allowed = [other.name for other in fields.values() if other.set_by is SetBy.CHANNEL]
+        known = f"; a channel may send {', '.join(allowed)}" if allowed else "; a channel may send none"
+        raise InvalidRequest(
+            f"`{place}` is not declared by the catalogue{nearest(name, allowed) or known}",
+            code="unknown-context",
+            field=place,
+        )
+    if field.set_by is not SetBy.CHANNEL:
+        raise InvalidRequest(
+            f"`{place}` is derived by Moment and cannot be sent; leave it out",
+            code="context-not-settable",
+            field=place,
+        )
+    if value is None:
+        return None
+    typed = conform(value, field.type)
+    if typed is None:
+        raise InvalidRequest(f"`{place}` must be {field.type}", code="invalid-context", field=place)
+    if field.categories and typed not in field.categories:
+        raise InvalidRequest(
+            f"`{place}` must be one of {', '.join(field.categories)}", code="invalid-context", field=place
+        )
+    return typed
