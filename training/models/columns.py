@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from sklearn.utils.validation import check_array
 from moment.errors import MomentError
 
 Category = str | int | float | bool
+Table = pd.DataFrame | NDArray[Any]
 
 MAX_LEARNED_CATEGORIES = 1000
 _SHOWN = 5

@@ -18,14 +18,14 @@ from training.evaluation.report import Metric
 class Contender(Protocol):
     """What `PriorRate`, `RegularizedLogistic` and `PropensityModel` have in common.
 
-    ``margin`` is the raw score in log-odds; probabilities are ``calibration_.apply(margin, groups, actions)``.
-    ``out_of_fold_`` (n_rows,) holds the margins of the training rows from models that had not seen them (of
-    earlier rows only when ``time`` is given), NaN for rows never held out.
+    ``margin`` is the raw score in log-odds; probabilities are ``calibration_.apply(margin, groups,
+    actions)``. ``held_out_probability_`` (n_rows,) holds those of the training rows from models that had not
+    seen them (that learned of earlier rows only when ``time`` is given), NaN for rows never held out.
     """
 
     classes_: NDArray[np.int64]
     calibration_: Calibration
-    out_of_fold_: NDArray[np.float64]
+    held_out_probability_: NDArray[np.float64]
 
     def fit(
         self,
@@ -102,5 +102,5 @@ def choose_simplest(
     replicates: int = 400,
     seed: int = 0,
 ) -> Selection:
-    """Choose the simplest contender within the best one's interval; ``entries`` are ordered simplest first."""
+    """Choose the simplest contender within the best one's interval."""
     raise NotImplementedError
