@@ -24,8 +24,8 @@ def cli() -> None:
 def ingest() -> None:
     """Map a source onto the canonical tables of the lake.
 
-    Rows are checked against the tables' contracts (docs/data.md); bad ones go to quarantine with their reason.
-    Repeating an ingest of unchanged data does nothing.
+    Rows are checked against the tables' contracts (docs/data.md); bad ones go to quarantine with their
+    reason. Repeating an ingest of unchanged data does nothing.
 
     \b
     Examples:
@@ -54,8 +54,8 @@ def complete_journey(*, as_json: bool) -> None:
 def folder(path: Path, *, as_json: bool) -> None:
     """Ingest your own CSV or parquet files that have canonical columns.
 
-    PATH holds customers.csv and any other canonical table as <table>.csv, <table>.parquet or a folder <table>/,
-    and source.toml, which says when facts became known; docs/data.md shows how.
+    PATH holds customers.csv and any other canonical table as <table>.csv, <table>.parquet or a folder
+    <table>/, and source.toml, which says when facts became known; docs/data.md shows how.
 
     \b
     Example:

@@ -97,10 +97,14 @@ def _rewrite_without(
             bad = numbers[(numbers >= first) & (numbers < first + batch.num_rows)]
             contents = batch.take(pa.array(bad - first)).to_pylist()
             yield tuple(
-                Rejected(*origin(int(number)), reason, as_json(content))
+                Rejected(*origin(int(number)), reason, as_json(_given(content)))
                 for number, content in zip(bad, contents, strict=True)
             )
             keep = np.setdiff1d(np.arange(batch.num_rows), bad - first)
             writer.write_batch(batch.take(pa.array(keep)))
             first += batch.num_rows
     partial.replace(path)
+
+
+def _given(content: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in content.items() if value is not None}

@@ -37,6 +37,7 @@ from moment.home import Home
 from moment.progress import Step, step
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 _MEMORY = "500MB"
@@ -113,7 +114,10 @@ def ingest(home: Home, source: Source, *, now: datetime | None = None) -> Ingest
 def _digest(source: Source) -> str:
     """Return the SHA-256 over the content, what is declared of it, and the contracts it must keep."""
     parts = [source.digest()]
-    parts += [f"{name}{source.declarations[name]}{TABLES[name]}" for name in sorted(source.declarations)]
+    for name, declared in sorted(source.declarations.items()):
+        # Not where it lies: the same data in another folder is the same data
+        said = (str(declared.known_at), declared.history, declared.reject_limit)
+        parts.append(f"{name}{said}{TABLES[name]}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pandera.errors import SchemaErrors
 
 from features.casting import FAULTS, cast_query
 from features.sources import Batch, Declaration
 from features.table_contract import TableContract
-from features.table_schema import pandera_schema
 from moment.errors import InvariantViolation
 
 if TYPE_CHECKING:
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import duckdb
+    import pandas as pd
     from numpy.typing import NDArray
 
 QUARANTINE_SCHEMA = pa.schema(
@@ -122,6 +120,12 @@ def _cast_reasons(faults: pa.ChunkedArray) -> dict[int, list[str]]:
 
 
 def _contract_reasons(rows: pa.Table, table: TableContract) -> list[tuple[int, str]]:
+    # Slow to import, and not needed when nothing has changed since the last ingest
+    import pandas as pd
+    from pandera.errors import SchemaErrors
+
+    from features.table_schema import pandera_schema
+
     frame = rows.to_pandas(types_mapper=pd.ArrowDtype)
     try:
         pandera_schema(table).validate(frame, lazy=True)

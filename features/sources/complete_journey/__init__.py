@@ -113,7 +113,7 @@ class CompleteJourney:
         connection.close()
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Create the views ``raw_<file>``, ``coupon_categories``, ``campaign_actions`` and the macros."""
+        """Create the macros and views of the mapping, and a view ``raw_<file>`` per file."""
         for name in FILES:
             path = str(self._file(name)).replace("'", "''")
             connection.execute(

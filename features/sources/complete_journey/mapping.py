@@ -65,9 +65,18 @@ MACROS = (
     )
     QUALIFY row_number() OVER (PARTITION BY campaign_id, coupon_upc ORDER BY products DESC, category) = 1
     """,
+    # A few categories have products in several departments
+    """
+    CREATE VIEW category_departments AS
+    SELECT product_category AS category, department
+    FROM raw_products
+    GROUP BY product_category, department
+    QUALIFY row_number() OVER (PARTITION BY product_category ORDER BY count(*) DESC, department) = 1
+    """,
     """
     CREATE VIEW campaign_actions AS
-    SELECT DISTINCT campaign_id, category, 'coupon-' || slug(category) AS action_id FROM coupon_categories
+    SELECT DISTINCT campaign_id, category, 'coupon-' || slug(category) AS action_id, department
+    FROM coupon_categories JOIN category_departments USING (category)
     """,
 )
 """Macros and views that the tables share, over views ``raw_<file>``."""
@@ -149,6 +158,7 @@ SELECT
     'mailer' AS placement,
     day_begins(start_date) AS occurred_at,
     CASE campaign_type WHEN 'Type A' THEN 'imputed' ELSE 'observed' END AS exposure,
+    department AS action_group,
     campaign_id::VARCHAR AS campaign_id,
     right(campaign_type, 1) AS campaign_kind,
     day_begins(end_date + INTERVAL 1 DAY) AS window_ends_at,

@@ -78,12 +78,7 @@ def offers(source: CompleteJourney, *, before: date = KNOWN_BEFORE) -> tuple[Off
 
 _QUERY = """
 WITH actions AS (
-    SELECT DISTINCT action_id, category FROM campaign_actions
-), departments AS (
-    SELECT product_category AS category, department
-    FROM raw_products
-    GROUP BY product_category, department
-    QUALIFY row_number() OVER (PARTITION BY product_category ORDER BY count(*) DESC, department) = 1
+    SELECT DISTINCT action_id, category, department FROM campaign_actions
 ), lines AS (
     SELECT product_category AS category, household_id, basket_id, product_id, quantity, sales_value
     FROM raw_transactions JOIN raw_products USING (product_id)
@@ -111,7 +106,6 @@ SELECT action_id, category, department,
         AS penetration,
     round(value, 2) AS value
 FROM actions
-JOIN departments USING (category)
 LEFT JOIN facts USING (category)
 LEFT JOIN baskets USING (category)
 ORDER BY action_id
