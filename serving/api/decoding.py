@@ -16,7 +16,7 @@ from serving.api.problems import AnyRequest
 from serving.api.schemas import DecisionRequest
 from serving.decision.values import Scalar
 from serving.settings import Settings
-from serving.use_cases.decide import Ask
+from serving.use_cases.asking import Ask
 
 _DISCARDED_BYTES = 32 * 2**20
 _LARGEST_INTEGER = 2**53

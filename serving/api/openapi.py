@@ -25,7 +25,7 @@ from serving.api.schemas import (
 
 _REFERENCE = "#/components/schemas/{name}"
 _ACCESS = ("key-missing", "key-unknown", "scope-missing")
-_ALWAYS = ("unknown-parameter", "internal", "dependency-unavailable", "step-missing")
+_ALWAYS = ("unknown-parameter", "internal", "dependency-unavailable", "step-missing", "not-ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,10 @@ OPERATIONS = (
             "unknown-channel",
             "unknown-placement",
             "duplicate-placement",
-            "too-many-slots",
+            "invalid-slots",
+            "invalid-placements",
             "unknown-context",
+            "invalid-context",
             "context-not-settable",
             *_ALWAYS,
         ),
@@ -172,7 +174,7 @@ OPERATIONS = (
         description="Asks the stores and says which versions decide. Needs no key.",
         answer=Ready,
         answers=examples.READY,
-        problems=("internal", "dependency-unavailable", "step-missing"),
+        problems=("internal", "dependency-unavailable", "step-missing", "not-ready"),
     ),
 )
 

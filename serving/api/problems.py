@@ -12,7 +12,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
-from moment.errors import DependencyError, InvalidRequest, StepMissing
+from moment.errors import ConfigurationError, DependencyError, InvalidRequest, StepMissing
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -61,8 +61,10 @@ _KINDS = {
     "unknown-channel": Kind(422, "The channel is not in the catalogue"),
     "unknown-placement": Kind(422, "The placement is not in the catalogue"),
     "duplicate-placement": Kind(422, "A placement is asked for twice"),
-    "too-many-slots": Kind(422, "More slots than the placement has"),
+    "invalid-slots": Kind(422, "The placement does not have that many slots"),
+    "invalid-placements": Kind(422, "The placements asked for make no sense"),
     "unknown-context": Kind(422, "The context field is not declared"),
+    "invalid-context": Kind(422, "A context value is not of the declared kind"),
     "context-not-settable": Kind(422, "The context field is not the caller's to set"),
     "internal": Kind(500, "Moment made a mistake"),
     "dependency-unavailable": Kind(503, "Something Moment needs does not answer"),
@@ -88,6 +90,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, DependencyError):
         code = "step-missing" if isinstance(error, StepMissing) else "dependency-unavailable"
         return problem(code, str(error))
+    if isinstance(error, ConfigurationError):
+        return problem("not-ready", str(error).partition("\n")[0])
     return problem(*_of_framework(error))
 
 

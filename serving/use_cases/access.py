@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from moment.errors import InvalidRequest
 from serving.ports import Keys, Scope
 from serving.records import Mode
 from serving.use_cases.keys import digest
+
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,19 @@ class Caller:
         if self.channel not in (None, channel):
             raise InvalidRequest(
                 "this key speaks for another channel", code="channel-not-allowed", field="channel"
+            )
+
+    def set_time(self, instant: datetime | None, *, field: str) -> None:
+        """Refuse a time from a live key, or one no decision is made for."""
+        if instant is None:
+            return
+        if self.mode is not Mode.TEST:
+            raise InvalidRequest(
+                "only a test key may set the time; leave it out", code="test-only", field=field
+            )
+        if not EARLIEST <= instant < LATEST:
+            raise InvalidRequest(
+                f"the time must be from {EARLIEST:%Y} to {LATEST:%Y}", code="time-out-of-range", field=field
             )
 
     def may_see(self, *, mode: Mode, channel: str) -> bool:

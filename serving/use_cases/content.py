@@ -9,6 +9,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from serving.decision.actions import Candidate
+from serving.decision.plan import action_value
 from serving.decision.values import Scalar
 
 _PLACE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
@@ -42,7 +43,7 @@ def _fill(
     for index in range(1, len(parts), 2):
         source, _, name = parts[index].partition(".")
         if source == "action":
-            parts[index] = _words(_of_action(candidate, name))
+            parts[index] = _words(action_value(candidate.action, name))
         else:
             value = _words((customer if source == "customer" else context).get(name))
             parts[index] = quote(value, safe="") if in_address else html.escape(value)
@@ -53,19 +54,6 @@ def _fill(
 def _split(template: str) -> tuple[str, ...]:
     """Return text and names of places, alternating, text first."""
     return tuple(_PLACE.split(template))
-
-
-def _of_action(candidate: Candidate, name: str) -> Scalar:
-    action = candidate.action
-    own: Mapping[str, Scalar] = {
-        "id": action.action_id,
-        "action_id": action.action_id,
-        "label": action.label,
-        "group": action.group,
-        "issue": action.issue,
-        "value": action.value,
-    }
-    return own[name] if name in own else action.attributes.get(name)
 
 
 def _words(value: Scalar) -> str:

@@ -10,7 +10,6 @@ from serving.decision.values import ProfileKind
 from serving.ports import Clock, CustomerFacts, CustomerFeatures, DecisionRecords, Segmenter
 from serving.records import DecisionRecord
 from serving.use_cases.access import Caller
-from serving.use_cases.decide import check_time
 
 LATEST_DECISIONS = 10
 
@@ -47,7 +46,7 @@ class ViewCustomer:
         DependencyError
             A store does not answer.
         """
-        check_time(caller, time, field="time")
+        caller.set_time(time, field="time")
         now = time or self.clock()
         facts = self.features.read(customer_id, now)
         if not facts.found:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from moment.errors import DependencyError, InvalidRequest
-from serving.decision.actions import Action
 from serving.decision.catalogue import Catalogue
-from serving.decision.considered import Considered
-from serving.decision.reasons import Reason
+from serving.decision.considered import ConsideredTable
 from serving.decision.values import Scalar
 from serving.ports import CatalogueArchive, DecisionRecords
-from serving.records import DecisionRecord
+from serving.records import DecisionRecord, Personal
 from serving.use_cases.access import Caller
 
 
@@ -23,38 +22,22 @@ class Recalled:
     record: DecisionRecord
     catalogue: Catalogue
 
-    def considered(self) -> Iterator[Considered]:
-        """Yield every candidate with its reason, placement by placement."""
-        columns = self.record.considered
-        propensities = dict(zip(self.record.scored.candidate, self.record.scored.propensity, strict=True))
-        for placement, candidate, reason, rule, priority in zip(
-            columns.placement, columns.candidate, columns.reason, columns.rule, columns.priority, strict=True
-        ):
-            pair = self.catalogue.candidates[candidate]
-            yield Considered(
-                placement=self.record.asked[placement].name,
-                candidate=pair,
-                reason=Reason(reason),
-                rule=None if rule < 0 else rule,
-                observed={} if rule < 0 else self._observed(rule, pair.action),
-                propensity=propensities.get(candidate),
-                priority=priority,
-            )
-
-    def _observed(self, rule: int, action: Action) -> dict[str, Scalar]:
-        """Return what a rule saw: its columns' values at the decision."""
-        return {name: self._value(name, action) for name in self.catalogue.rules[rule].columns}
-
-    def _value(self, column: str, action: Action) -> Scalar:
-        personal = self.record.personal
-        source, _, name = column.rpartition(".")
-        if source == "action":
-            return action.attributes.get(name)
-        if personal is None:
-            return None
-        known: Mapping[str, object] = personal.context if source == "context" else personal.features
-        value = known.get(name)
-        return value if isinstance(value, bool | int | float | str) else None
+    def considered(self) -> ConsideredTable:
+        """Return every candidate with its reason, as the decision left them."""
+        record = self.record
+        columns = record.considered
+        propensities = dict(zip(record.scored.candidate, record.scored.propensity, strict=True))
+        return ConsideredTable(
+            catalogue=self.catalogue,
+            row={} if record.personal is None else _row(record.personal),
+            placements=tuple(asked.name for asked in record.asked),
+            placement=np.array(columns.placement, dtype=np.intp),
+            candidate=np.array(columns.candidate, dtype=np.intp),
+            reason=np.array(columns.reason, dtype=np.int32),
+            rule=np.array(columns.rule, dtype=np.int32),
+            propensity=np.array([propensities.get(index) for index in columns.candidate], dtype=np.float64),
+            priority=np.array(columns.priority, dtype=np.float64),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +66,10 @@ class Recall:
                 f"catalogue {record.versions.catalogue[:12]}, which decided this, is not archived; restore it"
             )
         return Recalled(record, catalogue)
+
+
+def _row(personal: Personal) -> dict[str, Scalar]:
+    """Return what rules read: customer features by name and ``context.*``."""
+    features = {name: value for name, value in personal.features.items() if not isinstance(value, tuple)}
+    context = {f"context.{name}": value for name, value in personal.context.items()}
+    return features | context
