@@ -45,7 +45,7 @@ class Registered:
     number: str
 
 
-def register(home: Home, bundle: Path, *, card: str) -> Registered:
+def register(home: Home, bundle: Path) -> Registered:
     """Register a bundle as the newest version of its model, within the run that is being recorded.
 
     Until the life of a model is kept by its own ledger, the newest version is the champion at once, tagged
@@ -57,17 +57,21 @@ def register(home: Home, bundle: Path, *, card: str) -> Registered:
         Where ``mlruns`` is.
     bundle
         The bundle's folder.
-    card
-        The model card, markdown: MLflow shows it as the version's description.
     """
     mlflow = connect(home)
     client = mlflow.MlflowClient()
     manifest = read_manifest(bundle)
     number = _number_of(client, manifest)
     if number is None:
-        number = _create(mlflow, client, bundle, manifest, card)
+        number = _create(mlflow, client, bundle, manifest)
     client.set_registered_model_alias(manifest.model, CHAMPION, number)
     return Registered(manifest.model, number)
+
+
+def describe(home: Home, registered: Registered, card: str) -> None:
+    """Show the model card, Markdown, as the version's description."""
+    client = connect(home).MlflowClient()
+    client.update_model_version(registered.model, registered.number, description=card)
 
 
 def _number_of(client: Any, manifest: Manifest) -> str | None:  # noqa: ANN401 - a vendor without types
@@ -76,7 +80,7 @@ def _number_of(client: Any, manifest: Manifest) -> str | None:  # noqa: ANN401 -
     return str(found[0].version) if found else None
 
 
-def _create(mlflow: Any, client: Any, bundle: Path, manifest: Manifest, card: str) -> str:  # noqa: ANN401
+def _create(mlflow: Any, client: Any, bundle: Path, manifest: Manifest) -> str:  # noqa: ANN401
     with warnings.catch_warnings():
         # MLflow asks for an input example and for Moment itself as an installed package
         warnings.simplefilter("ignore")
@@ -95,7 +99,6 @@ def _create(mlflow: Any, client: Any, bundle: Path, manifest: Manifest, card: st
         source=logged.model_uri,
         run_id=logged.run_id,
         model_id=logged.model_id,
-        description=card,
         tags={
             "bundle": manifest.version,
             "digest": manifest.digest,

@@ -76,8 +76,8 @@ class Run:
         self._mlflow.log_params(dict(values))
 
     def metrics(self, values: Mapping[str, float]) -> None:
-        """Record metrics; those that are not numbers are left out, for MLflow cannot draw them."""
-        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        """Record metrics; what is no finite number is left out, and letters MLflow forbids become ``_``."""
+        finite = {_plain(name): float(value) for name, value in values.items() if math.isfinite(value)}
         names = sorted(finite)
         for start in range(0, len(names), _METRIC_BATCH):
             self._mlflow.log_metrics({name: finite[name] for name in names[start : start + _METRIC_BATCH]})
@@ -152,6 +152,10 @@ def run(home: Home, experiment: str, *, name: str) -> Iterator[Run]:
     with mlflow.start_run(experiment_id=identity, run_name=name) as active:
         mlflow.set_tag("moment.code", code_version())
         yield Run(mlflow, active.info.run_id)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "_-./ " else "_" for letter in name)
 
 
 def code_version() -> str:

@@ -111,6 +111,38 @@ def split(rows: pd.DataFrame, at: datetime) -> Split:
     return Split(train, test)
 
 
+@dataclass(frozen=True, slots=True)
+class RowsUsed:
+    """How many rows a part of the data had.
+
+    Parameters
+    ----------
+    rows, positives, customers, observed
+        Counts; ``observed`` is of rows whose exposure is on record.
+    first, last
+        When the first and the last presentation were, UTC.
+    """
+
+    rows: int
+    positives: int
+    customers: int
+    observed: int
+    first: datetime
+    last: datetime
+
+
+def rows_used(rows: pd.DataFrame) -> RowsUsed:
+    """Count labelled rows."""
+    return RowsUsed(
+        rows=len(rows),
+        positives=int(rows["answered"].sum()),
+        customers=int(rows["customer_id"].nunique()),
+        observed=int((rows["exposure"] == _OBSERVED).sum()),
+        first=rows["at"].min().to_pydatetime(),
+        last=rows["at"].max().to_pydatetime(),
+    )
+
+
 def questions(rows: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     """Return the distinct ``(customer_id, at)`` to ask the feature store, and each row's position in them.
 

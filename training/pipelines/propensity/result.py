@@ -12,6 +12,7 @@ from training.evaluation.discrimination import GainsPoint
 from training.evaluation.intervals import MetricInterval
 from training.evaluation.report import Evaluation
 from training.models.contenders import Selection
+from training.pipelines.propensity.nodes import RowsUsed
 from training.pipelines.propensity.settings import Gate
 
 HEADLINE = "closed"
@@ -61,26 +62,6 @@ def _judged(gate: Gate, figures: Mapping[str, Evaluation]) -> GateVerdict:
         return GateVerdict(gate, found, Verdict.PASS)
     outside = found.high < low or high < found.low
     return GateVerdict(gate, found, Verdict.FAIL if outside else Verdict.INCONCLUSIVE)
-
-
-@dataclass(frozen=True, slots=True)
-class RowsUsed:
-    """How many rows a part of the data had.
-
-    Parameters
-    ----------
-    rows, positives, customers, observed
-        Counts; ``observed`` is of rows whose exposure is on record.
-    first, last
-        When the first and the last presentation were, UTC.
-    """
-
-    rows: int
-    positives: int
-    customers: int
-    observed: int
-    first: datetime
-    last: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ class ModelSettings(Settings, frozen=True):
     budget_seconds: float
     folds: int
     max_rounds: int
-    negatives_per_positive: float
     min_offset_positives: int
     monotone: Mapping[str, int] = msgspec.field(default_factory=dict)
 

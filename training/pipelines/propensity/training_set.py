@@ -71,6 +71,40 @@ class TrainingSet:
     left_out: Mapping[str, int]
     digest: str
 
+    def describe(self) -> Described:
+        """Return its counts."""
+        return Described(
+            parts={
+                "training": nodes.rows_used(self.rows.loc[self.split.train]),
+                "test": nodes.rows_used(self.rows.loc[self.split.test]),
+            },
+            left_out=self.left_out,
+            columns=self.layout.names,
+            digest=self.digest,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A training set in numbers.
+
+    Parameters
+    ----------
+    parts
+        ``training`` and ``test``.
+    left_out
+        Presentations in neither, by reason.
+    columns
+        Names of the model's columns, in order.
+    digest
+        SHA-256 of what the set was made from.
+    """
+
+    parts: Mapping[str, nodes.RowsUsed]
+    left_out: Mapping[str, int]
+    columns: tuple[str, ...]
+    digest: str
+
 
 def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | None = None) -> TrainingSet:
     """Assemble the training set.
@@ -83,7 +117,7 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
         The catalogue is wrong, or lacks actions that were presented.
     """
     path = catalogue or GROCERIES
-    actions = {action.action_id: action_facts(action) for action in catalogues.load(path).actions}
+    actions = {str(action.action_id): action_facts(action) for action in catalogues.load(path).actions}
     with step("Read what was presented and what was answered"):
         presentations, outcomes, record = _read(home)
         labelled = nodes.label(presentations, outcomes, positive=settings.positive, record=record)
@@ -111,6 +145,17 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
         },
         digest=hashlib.sha256("".join(parts).encode()).hexdigest(),
     )
+
+
+def write_parquet(data: TrainingSet, path: Path) -> None:
+    """Write the rows with their identity, label, part and the model's columns to one parquet file, at once."""
+    part = pd.Series("training", index=data.rows.index).mask(pd.Series(data.split.test), "test")
+    identity = data.rows.drop(columns=[name for name in data.frame if name in data.rows])
+    whole = pd.concat([identity.assign(part=part), data.frame], axis=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.partial")
+    whole.to_parquet(beside, index=False, compression="zstd", coerce_timestamps="us")
+    beside.replace(path)
 
 
 def _read(home: Home) -> tuple[pd.DataFrame, pd.DataFrame, nodes.Record]:

@@ -1,0 +1,198 @@
+"""Fitting, choosing and measuring the contenders: pure functions of the training set and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from moment.progress import step
+from serving.bundles import Kind
+from training.evaluation.report import Evaluation, evaluate, evaluate_groups
+from training.models.base import CalibratedContender
+from training.models.contenders import Entry, Selection, choose_simplest
+from training.models.linear import PriorRate, RegularizedLogistic
+from training.models.propensity import PropensityModel
+from training.pipelines.propensity import nodes
+from training.pipelines.propensity.result import HEADLINE, SERVED, ContenderFigures
+from training.pipelines.propensity.settings import PropensitySettings
+from training.pipelines.propensity.training_set import TrainingSet
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the training set, training or test, in the forms models ask for; all aligned.
+
+    Parameters
+    ----------
+    rows
+        Identity, time and label of each row.
+    frame
+        The model's columns.
+    groups, actions
+        Group and id of each row's action, shape (n_rows,).
+    """
+
+    rows: pd.DataFrame
+    frame: pd.DataFrame
+    groups: NDArray[np.object_]
+    actions: NDArray[np.object_]
+
+    @property
+    def answered(self) -> NDArray[np.int8]:
+        """Labels, shape (n_rows,)."""
+        return self.rows["answered"].to_numpy()
+
+    @property
+    def customers(self) -> NDArray[np.object_]:
+        """Customer of each row, shape (n_rows,)."""
+        return self.rows["customer_id"].to_numpy(dtype=object)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The contenders fitted, one chosen, and what the test says.
+
+    Parameters
+    ----------
+    fitted
+        The contenders, simplest first.
+    selection
+        Who won and why.
+    test
+        The rows they were measured on.
+    probability
+        The winner's propensities of the test's rows, shape (n_rows,).
+    contenders, figures, groups
+        See `result.PropensityResult`.
+    """
+
+    fitted: Mapping[Kind, CalibratedContender]
+    selection: Selection
+    test: Part
+    probability: NDArray[np.float64]
+    contenders: Mapping[str, ContenderFigures]
+    figures: Mapping[str, Evaluation]
+    groups: Mapping[str, Evaluation]
+
+    @property
+    def kind(self) -> Kind:
+        """Which contender won."""
+        return Kind(self.selection.winner)
+
+    @property
+    def winner(self) -> CalibratedContender:
+        """The contender that won."""
+        return self.fitted[self.kind]
+
+
+def part(data: TrainingSet, mask: NDArray[np.bool_]) -> Part:
+    """Return the rows of a training set under a mask (n_rows,)."""
+    rows = data.rows.loc[mask]
+    groups = rows["action_id"].map({name: facts.group for name, facts in data.actions.items()})
+    return Part(
+        rows=rows,
+        frame=data.frame.loc[mask],
+        groups=groups.to_numpy(dtype=object),
+        actions=rows["action_id"].to_numpy(dtype=object),
+    )
+
+
+def fit(train: Part, settings: PropensitySettings) -> dict[Kind, CalibratedContender]:
+    """Fit every contender, simplest first; calibration sees observed exposures only."""
+    titles = {
+        Kind.PRIOR: "Fit the base rate",
+        Kind.LOGISTIC: "Fit the regularized logistic model",
+        Kind.XGBOOST: f"Tune and fit boosted trees, {settings.model.trials} trials at most",
+    }
+    contenders = _contenders(settings)
+    for kind, contender in contenders.items():
+        with step(titles[kind]):
+            contender.fit(
+                train.frame,
+                train.answered,
+                time=train.rows["at"].to_numpy(),
+                label_time=train.rows["window_ends_at"].to_numpy(),
+                group=train.groups,
+                action=train.actions,
+                calibration_mask=(train.rows["exposure"] == "observed").to_numpy(),
+            )
+    return contenders
+
+
+def _contenders(settings: PropensitySettings) -> dict[Kind, CalibratedContender]:
+    model, seed = settings.model, settings.seed
+    return {
+        Kind.PRIOR: PriorRate(),
+        Kind.LOGISTIC: RegularizedLogistic(random_state=seed),
+        Kind.XGBOOST: PropensityModel(
+            trials=model.trials,
+            budget_seconds=model.budget_seconds,
+            folds=model.folds,
+            max_rounds=model.max_rounds,
+            min_offset_positives=model.min_offset_positives,
+            monotone=dict(model.monotone) or None,
+            random_state=seed,
+        ),
+    }
+
+
+def choose(
+    train: Part, fitted: Mapping[Kind, CalibratedContender], settings: PropensitySettings
+) -> Selection:
+    """Choose on training rows that were held out in time, so that the test stays untouched."""
+    held_out = np.logical_and.reduce([np.isfinite(model.held_out_probability_) for model in fitted.values()])
+    entries = [Entry(kind.value, model.held_out_probability_[held_out]) for kind, model in fitted.items()]
+    return choose_simplest(
+        entries,
+        train.answered[held_out],
+        train.customers[held_out],
+        replicates=settings.evaluation.replicates,
+        seed=settings.seed,
+    )
+
+
+def measure(
+    fitted: Mapping[Kind, CalibratedContender], selection: Selection, test: Part, settings: PropensitySettings
+) -> Measured:
+    """Measure every contender on the test, and the chosen one slice by slice and group by group."""
+    probabilities = {
+        kind: model.predict_proba(test.frame, group=test.groups, action=test.actions)[:, 1]
+        for kind, model in fitted.items()
+    }
+    masks = nodes.slices(test.rows)
+    replicates, seed = settings.evaluation.replicates, settings.seed
+
+    def measured(kind: Kind, slice_: str) -> Evaluation:
+        mask = masks[slice_]
+        return evaluate(
+            test.answered[mask],
+            probabilities[kind][mask],
+            test.customers[mask],
+            replicates=replicates,
+            seed=seed,
+        )
+
+    winner, headline = Kind(selection.winner), masks[HEADLINE]
+    return Measured(
+        fitted=fitted,
+        selection=selection,
+        test=test,
+        probability=probabilities[winner],
+        contenders={
+            kind.value: ContenderFigures(measured(kind, HEADLINE), measured(kind, SERVED)) for kind in fitted
+        },
+        figures={name: measured(winner, name) for name in masks},
+        groups=evaluate_groups(
+            test.answered[headline],
+            probabilities[winner][headline],
+            test.customers[headline],
+            test.groups[headline],
+            min_positives=settings.evaluation.min_group_positives,
+            replicates=replicates,
+            seed=seed,
+        ),
+    )

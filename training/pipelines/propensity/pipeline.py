@@ -1,0 +1,184 @@
+"""The propensity pipeline's wiring: training set, contenders, test, bundle, MLflow, report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from moment.errors import InvariantViolation
+from moment.home import Home
+from moment.progress import step
+from serving.bundles import (
+    About,
+    Kind,
+    PriorModel,
+    PropensityBundle,
+    PropensityContent,
+    make_current,
+    open_propensity,
+    write_propensity,
+)
+from training import reports
+from training.evaluation.report import Metric
+from training.models.linear import RegularizedLogistic
+from training.models.propensity import PropensityModel
+from training.pipelines.propensity import fitting, nodes
+from training.pipelines.propensity.fitting import Measured
+from training.pipelines.propensity.result import HEADLINE, SERVED, SLICES, PropensityResult
+from training.pipelines.propensity.settings import PropensitySettings
+from training.pipelines.propensity.summary import Published, flat_metrics, notes, summarize
+from training.pipelines.propensity.training_set import TrainingSet, training_set
+from training.plots import gains_plot, intervals_plot, lift_plot, reliability_plot
+from training.registry import describe, register
+from training.tracking import Data, Run, run
+
+MODEL = "propensity"
+
+SCORE_TOLERANCE = 1e-9
+"""Largest difference between the estimator's and the bundle's propensities."""
+
+_SAMPLE_ROWS = 1000
+
+
+def train(home: Home, settings: PropensitySettings, *, catalogue: Path | None = None) -> PropensityResult:
+    """Train, measure, bundle, record and report a propensity model, and make it the current one.
+
+    Parameters
+    ----------
+    home
+        Where data, features and bundles are.
+    settings
+        Of the pipeline.
+    catalogue
+        The catalogue whose actions were presented; None for the one that comes with Moment.
+
+    Raises
+    ------
+    StepMissing
+        Nothing is ingested, or no features are built.
+    ConfigurationError
+        The catalogue or the split is wrong.
+    InvariantViolation
+        The bundle does not score as the estimator does.
+    """
+    started = time.monotonic()
+    data = training_set(home, settings, catalogue=catalogue)
+    train_part, test_part = fitting.part(data, data.split.train), fitting.part(data, data.split.test)
+    with run(home, MODEL, name=f"seed {settings.seed}, data {data.digest[:12]}") as record:
+        fitted = fitting.fit(train_part, settings)
+        with step("Choose a contender and measure it out of time"):
+            selection = fitting.choose(train_part, fitted, settings)
+            measured = fitting.measure(fitted, selection, test_part, settings)
+        with step("Write, verify and register the bundle"):
+            bundle = _bundle(home, data, measured, settings, run_id=record.run_id)
+            registered = register(home, bundle.folder)
+            published = Published(bundle, record.run_id, registered.number)
+            result = replace(
+                summarize(data, train_part, measured, settings, published),
+                seconds=round(time.monotonic() - started, 1),
+            )
+            card = reports.propensity_card(result)
+            describe(home, registered, card)
+            _record(record, data, result, card)
+            reports.write_report(home.reports, MODEL, card, result)
+            make_current(bundle.folder)
+    return result
+
+
+def _bundle(
+    home: Home, data: TrainingSet, measured: Measured, settings: PropensitySettings, *, run_id: str
+) -> PropensityBundle:
+    """Write the winner's bundle, open it as serving does, and check that it scores as the estimator does."""
+    test = measured.test
+    groups, actions = test.groups.tolist(), test.actions.tolist()
+    matrix = measured.winner.encode(test.frame)
+    kind, model = _model_file(measured)
+    content = PropensityContent(
+        kind=kind,
+        model=model,
+        layout=data.layout,
+        contract=data.contract,
+        calibration=measured.winner.calibration_,
+        golden=nodes.golden_rows(matrix, groups, actions, seed=settings.seed),
+        libraries=_libraries(kind),
+    )
+    about = About(
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        run_id=run_id,
+        metrics=flat_metrics(measured),
+        notes=notes(data, measured),
+    )
+    bundle = open_propensity(write_propensity(home.bundles, content, about))
+    served = bundle.score(matrix, groups, actions).calibrated
+    difference = float(np.abs(served - measured.probability).max())
+    if not difference <= SCORE_TOLERANCE:
+        raise InvariantViolation(
+            f"bundle {bundle.version} differs from the estimator it was made of by {difference:.2g}, allowed "
+            f"is {SCORE_TOLERANCE:.0e}; it was not made current"
+        )
+    return bundle
+
+
+def _model_file(measured: Measured) -> tuple[Kind, bytes]:
+    """Return how the winner's file is read, and the file; trees that fell back are a base rate."""
+    winner = measured.winner
+    if isinstance(winner, PropensityModel) and winner.booster_ is not None:
+        return Kind.XGBOOST, bytes(winner.booster_.save_raw("ubj"))
+    linear = winner.linear_
+    if isinstance(winner, RegularizedLogistic):
+        return Kind.LOGISTIC, PropensityContent.of_linear(linear)
+    return Kind.PRIOR, PropensityContent.of_prior(PriorModel(linear.intercept))
+
+
+def _libraries(kind: Kind) -> dict[str, str]:
+    import xgboost
+
+    trees = {"xgboost": xgboost.__version__} if kind is Kind.XGBOOST else {}
+    return {"numpy": np.__version__, **trees}
+
+
+def _record(record: Run, data: TrainingSet, result: PropensityResult, card: str) -> None:
+    """Record everything about the run in MLflow."""
+    record.parameters(result.parameters)
+    record.tags(
+        {
+            "moment.bundle": result.version,
+            "moment.data": result.data_digest,
+            "moment.record": f"{data.record.begins:%Y-%m-%d} to {data.record.ends:%Y-%m-%d}",
+        }
+    )
+    record.metrics(_metrics(result))
+    for name, mask in (("training", data.split.train), ("test", data.split.test)):
+        sample = data.frame.loc[mask].head(_SAMPLE_ROWS)
+        record.data(Data(f"{name} rows", name, data.digest, sample, "presentations in the lake"))
+    record.text("model_card.md", card)
+    record.text("report.json", reports.to_json(result).decode())
+    _record_plots(record, result)
+
+
+def _metrics(result: PropensityResult) -> dict[str, float]:
+    flat: dict[str, float] = {}
+    for name, evaluation in result.figures.items():
+        flat |= evaluation.flat("" if name == HEADLINE else f"{name}/")
+    for name, evaluation in result.groups.items():
+        flat |= evaluation.flat(f"group {name}/")
+    for name, figures in result.contenders.items():
+        flat |= figures.closed.flat(f"contender {name}/")
+    return flat
+
+
+def _record_plots(record: Run, result: PropensityResult) -> None:
+    headline, served = SLICES[HEADLINE], SLICES[SERVED]
+    by_group = {name: item.metrics[Metric.AUC] for name, item in result.groups.items()}
+    plots = {
+        "reliability": reliability_plot(result.reliability, title=f"Predicted and observed: {served}"),
+        "gains": gains_plot(result.gains, title=f"Gains: {headline}"),
+        "lift": lift_plot(result.gains, title=f"Lift: {headline}"),
+        "groups": intervals_plot(by_group, title=f"AUC by group: {headline}", label="AUC"),
+    }
+    for name, figure in plots.items():
+        record.figure(f"plots/{name}.png", figure)
