@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from msgspec import UNSET
 
 from serving.api.schemas import (
@@ -21,12 +19,17 @@ from serving.api.schemas import (
     RecordedPlacementAnswered,
     Scores,
 )
+from serving.decision.catalogue import Catalogue
 from serving.decision.considered import Considered
 from serving.decision.explanation import explain_candidate
+from serving.decision.reasons import Reason
 from serving.decision.values import FeatureState
 from serving.records import DecisionRecord, Personal, RecordedOffer, RecordedPlacement, RecordedValue
 from serving.use_cases.customers import CustomerView
 from serving.use_cases.recall import Recalled
+
+_NUMBERED = frozenset({Reason.BELOW_FLOOR, Reason.OUTRANKED, Reason.SHOWN})
+"""Reasons whose words hold propensity and priority."""
 
 NO_PERSON = Personal(None, {}, {}, {}, {}, [])
 """What stands where the personal part was erased."""
@@ -139,18 +142,24 @@ def _offer(offer: RecordedOffer, content: dict[str, str], *, scores: bool) -> Of
 
 
 def _candidate(item: Considered, recalled: Recalled, *, scores: bool) -> CandidateConsidered:
-    told = item if scores else replace(item, propensity=None, priority=None)
     return CandidateConsidered(
         placement=item.placement,
         action=item.candidate.action.action_id,
         treatment=item.candidate.treatment.treatment_id,
         stage=item.stage,
         reason=item.reason.name.lower(),
-        why=explain_candidate(told, recalled.catalogue).text,
+        why=_why(item, recalled.catalogue, scores=scores),
         rule=None if item.rule is None else recalled.catalogue.rule_text(item.rule),
         observed=dict(item.observed),
         scores=CandidateScores(item.propensity, item.priority) if scores else UNSET,
     )
+
+
+def _why(item: Considered, catalogue: Catalogue, *, scores: bool) -> str:
+    """Return why a candidate stopped; without its numbers to whom they are not told."""
+    if scores or item.reason not in _NUMBERED:
+        return explain_candidate(item, catalogue).text
+    return f"{item.stage}: {item.reason.name.lower().replace('_', ' ')}"
 
 
 def _past(record: DecisionRecord) -> PastDecision:

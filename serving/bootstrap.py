@@ -1,0 +1,187 @@
+"""The one place where ports meet their adapters: from a home and settings to open use cases."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.contract import FeatureContract
+from moment import __version__
+from moment.errors import ConfigurationError, DependencyError, MomentError
+from moment.home import Home
+from serving.adapters.bundles import BundleScorer, BundleSegmenter
+from serving.adapters.catalogue_files import CatalogueFiles
+from serving.adapters.database import migrate
+from serving.adapters.feast_reader import FeastReader
+from serving.adapters.identifiers import time_ordered_id, utc_now
+from serving.adapters.sqlite_keys import SqliteKeys
+from serving.adapters.sqlite_records import SqliteRecords
+from serving.api.routes import Desk
+from serving.bundles import open_current_propensity, open_current_segmentation
+from serving.catalogue import load
+from serving.decision.catalogue import Catalogue
+from serving.decision.columns import Column, ColumnType
+from serving.ports import Keys
+from serving.settings import Settings
+from serving.use_cases.customers import ViewCustomer
+from serving.use_cases.decide import Decide
+from serving.use_cases.recall import Recall
+
+PACKAGED_CATALOGUE = Path(__file__).parent / "catalogue" / "examples" / "groceries.yaml"
+"""What decides where no other catalogue is named."""
+
+_RETRY_SECONDS = 5.0
+
+
+def columns_of(contract: FeatureContract) -> dict[str, Column]:
+    """Return what a catalogue's rules may name of a customer."""
+    return {spec.name: Column(ColumnType(spec.dtype.value), spec.categories) for spec in contract.scalars}
+
+
+def catalogue_path(settings: Settings) -> Path:
+    """Return the file of the catalogue that decides."""
+    return settings.catalogue or PACKAGED_CATALOGUE
+
+
+def open_keys(home: Home) -> SqliteKeys:
+    """Open the store of keys, creating the database where there is none."""
+    migrate(home.database)
+    return SqliteKeys(home.database)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The use cases, what the command line needs beside them, and how to close it all."""
+
+    desk: Desk
+    keys: SqliteKeys
+    catalogue: Catalogue
+    features: FeastReader
+    segments: BundleSegmenter
+    close: Callable[[], None]
+
+
+def open_all(home: Home, settings: Settings) -> Opened:
+    """Open stores, models and catalogue. Importing Feast and the models' libraries takes seconds.
+
+    Raises
+    ------
+    StepMissing
+        Features or a model are not there yet; it names the command to run.
+    DependencyError
+        A store or a bundle cannot be opened.
+    ConfigurationError
+        The catalogue is wrong.
+    """
+    # Imported here: this is where Feast comes in
+    from features.store import FeatureStore
+
+    segmentation = open_current_segmentation(home.bundles)
+    propensity = open_current_propensity(home.bundles)
+    with ExitStack() as opening:
+        keys = open_keys(home)
+        opening.callback(keys.close)
+        records = SqliteRecords(home.database)
+        opening.callback(records.close)
+        features = FeastReader(FeatureStore(home))
+        _check_contract(features.contract, propensity.contract, "propensity")
+        _check_contract(features.contract, segmentation.contract, "segmentation")
+        path = catalogue_path(settings)
+        catalogue = load(path, columns_of(features.contract))
+        archive = CatalogueFiles(home.root / "catalogues")
+        archive.keep(path, catalogue)
+        segmenter = BundleSegmenter(segmentation)
+        decide = Decide(
+            catalogue=catalogue,
+            features=features,
+            segmenter=segmenter,
+            scorer=BundleScorer(propensity, catalogue.actions),
+            records=records,
+            clock=utc_now,
+            ids=time_ordered_id,
+            code_version=__version__,
+        )
+
+        def check() -> None:
+            features.newest()
+            records.find("")
+
+        desk = Desk(
+            decide=decide,
+            recall=Recall(records, archive),
+            view_customer=ViewCustomer(features, segmenter, records, utc_now),
+            versions=decide.versions,
+            contract=features.contract,
+            check=check,
+        )
+        return Opened(desk, keys, catalogue, features, segmenter, opening.pop_all().close)
+
+
+def _check_contract(served: FeatureContract, trained: FeatureContract, model: str) -> None:
+    if served.digest() != trained.digest():
+        raise DependencyError(
+            f"the {model} model was trained on other features than are served; "
+            f"run `moment train {model}` again"
+        )
+
+
+class LateOffice:
+    """The API's office in a running service: what cannot be opened yet is tried again until it can.
+
+    Parameters
+    ----------
+    home, settings
+        As for `open_all`.
+    """
+
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self._home = home
+        self._settings = settings
+        self._keys: SqliteKeys | None = None
+        self._opened: Opened | None = None
+        self._refusal: MomentError = DependencyError("Moment is still opening its stores; try again soon")
+        self._closing = threading.Event()
+        self._retry: threading.Thread | None = None
+
+    @property
+    def keys(self) -> Keys:
+        """The store of keys; DependencyError when the database is away."""
+        if self._keys is None:
+            self._keys = open_keys(self._home)
+        return self._keys
+
+    def desk(self) -> Desk:
+        """Return the open desk, or raise why there is none."""
+        if self._opened is None:
+            raise self._refusal
+        return self._opened.desk
+
+    def open(self) -> None:
+        """Open everything; when something is missing, go on trying in the background."""
+        if not self._try() and self._retry is None:
+            self._retry = threading.Thread(target=self._keep_trying, name="opening", daemon=True)
+            self._retry.start()
+
+    def close(self) -> None:
+        """Write what waits and close every store."""
+        self._closing.set()
+        if self._opened is not None:
+            self._opened.close()
+        if self._keys is not None:
+            self._keys.close()
+
+    def _try(self) -> bool:
+        try:
+            self._opened = open_all(self._home, self._settings)
+        except (DependencyError, ConfigurationError) as refusal:
+            self._refusal = refusal
+            return False
+        return True
+
+    def _keep_trying(self) -> None:
+        while not self._closing.wait(_RETRY_SECONDS):
+            if self._try():
+                return

@@ -1,0 +1,149 @@
+"""Starting the service: everything it needs is looked at first, so that it starts whole or says why not."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from moment.errors import DependencyError, StepMissing
+from moment.home import Home
+from serving.bootstrap import catalogue_path, columns_of, open_keys
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from serving.ports import ApiKey
+
+_POLL_SECONDS = 0.25
+
+
+def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
+    """Return the usable keys, having found models, features and catalogue; importing nothing that is slow.
+
+    Raises
+    ------
+    StepMissing
+        A command must be run first: the models, the features, a key.
+    ConfigurationError
+        The catalogue is wrong; every fault is listed.
+    DependencyError
+        The address is taken.
+    """
+    from features.contract import FeatureContract
+    from serving.bundles import current
+    from serving.catalogue import load
+
+    current(home.bundles, "segmentation")
+    propensity = current(home.bundles, "propensity")
+    if not any(home.feast.glob("*")):
+        raise StepMissing("no features are online", run="moment features materialize")
+    contract = FeatureContract.loads((propensity / "contract.json").read_text(encoding="utf-8"))
+    load(catalogue_path(settings), columns_of(contract))
+    keys = open_keys(home)
+    try:
+        usable = tuple(key for key in keys.all() if key.revoked_at is None)
+    finally:
+        keys.close()
+    if not usable:
+        raise StepMissing(
+            "no API key exists, and the service never starts open",
+            run="moment keys create --mode test --scope all --out-file",
+        )
+    _check_address(settings)
+    return usable
+
+
+def serve(home: Home, settings: Settings) -> None:
+    """Run the service until it is told to stop (SIGINT or SIGTERM)."""
+    keys = check(home, settings)
+    url = address_of(settings)
+    click.echo(f"Opening stores and models; {len(keys)} key(s) open the door. Ctrl+C stops.", err=True)
+    _pass_on(home, settings)
+    stopping = threading.Event()
+    announcing = threading.Thread(target=_announce, args=(url, home, stopping), daemon=True)
+    announcing.start()
+
+    from serving.service import run
+
+    try:
+        run(settings.host, settings.port)
+    finally:
+        stopping.set()
+        announcing.join()
+    click.echo("Stopped.", err=True)
+
+
+def address_of(settings: Settings) -> str:
+    """Return the URL under which this machine reaches the service."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def with_port(settings: Settings) -> Settings:
+    """Return the settings with a free port where they say 0."""
+    if settings.port:
+        return settings
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.bind((settings.host, 0))
+        return replace(settings, port=int(probe.getsockname()[1]))
+
+
+def _check_address(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise DependencyError(
+                f"cannot listen on {settings.host} port {settings.port} ({error.strerror}); "
+                "name another with --host or --port"
+            ) from error
+
+
+def _pass_on(home: Home, settings: Settings) -> None:
+    """Tell the worker processes, which read the environment, what this process was told."""
+    told = {
+        "MOMENT_HOME": str(home.root),
+        "MOMENT_MLRUNS": str(home.mlruns),
+        "MOMENT_HOST": settings.host,
+        "MOMENT_PORT": str(settings.port),
+        "MOMENT_WORKERS": str(settings.workers),
+        "MOMENT_MAX_BODY_BYTES": str(settings.max_body_bytes),
+        "MOMENT_BODY_SECONDS": str(settings.body_seconds),
+        # BentoML keeps its own state somewhere in the user's home otherwise, and talks about itself
+        "BENTOML_HOME": str(home.root / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_QUIET": "True",
+    }
+    if settings.catalogue is not None:
+        told["MOMENT_CATALOGUE"] = str(settings.catalogue)
+    os.environ.update(told)
+
+
+def _announce(url: str, home: Home, stopping: threading.Event) -> None:
+    """Say where the service is once it answers."""
+    started = time.monotonic()
+    while not stopping.wait(_POLL_SECONDS):
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=30):  # noqa: S310 - our own address
+                break
+        except (urllib.error.URLError, OSError):
+            continue
+    else:
+        return
+    click.echo(f"Moment answers at {url} (ready after {time.monotonic() - started:.1f} s)")
+    click.echo(f"  docs   {url}/docs   OpenAPI  {url}/openapi.json")
+    click.echo(f"  keys   {home.keys} (files), `moment keys list` (all)")
+    click.echo(f'  next   curl -s {url}/v1/decisions -H "Authorization: Bearer $(cat KEYFILE)" \\')
+    click.echo("           -H 'Content-Type: application/json' \\")
+    click.echo(
+        '           -d \'{"customer_id": "1228", "channel": "web", "placements": [{"name": "home"}]}\''
+    )

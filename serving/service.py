@@ -1,0 +1,78 @@
+"""The BentoML service `Decisioning`: the REST app, mounted.
+
+The supervising process imports this module too: heavy libraries come in when a worker makes the service.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import bentoml
+
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Receive, Scope, Send
+
+_settings = Settings.read()
+
+
+class _Mounted:
+    """The REST app's place; the app itself moves in when a worker starts."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+class _RestFirst:
+    """Ours come first: BentoML would answer ``/readyz`` and others itself before anything mounted."""
+
+    def __init__(self, app: ASGIApp, rest: ASGIApp) -> None:
+        self._app = app
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self._rest if str(scope["type"]) == "http" else self._app)(scope, receive, send)
+
+
+_rest = _Mounted()
+
+
+@bentoml.service(
+    name="Decisioning",
+    workers=_settings.workers,
+    # Each request leaves a timer behind for this long, so it is short; our own limits are shorter
+    traffic={"timeout": 15},
+    # What these would write or count is personal, or comes from Moment's own log
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
+    tracing={"excluded_urls": ".*"},
+)
+@bentoml.asgi_app(_rest, path="/")
+class Decisioning:
+    """Decides which action is best to show a customer now."""
+
+    def __init__(self) -> None:
+        from moment.home import Home
+        from serving.api.app import build
+        from serving.bootstrap import LateOffice
+
+        self._office = LateOffice(Home.find(), _settings)
+        self._office.open()
+        _rest.app = build(self._office, _settings)
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Write what waits to be recorded, and close."""
+        self._office.close()
+
+
+_decisioning = cast("Any", Decisioning)
+_decisioning.add_asgi_middleware(_RestFirst, rest=_rest)
+
+
+def run(host: str, port: int) -> None:
+    """Serve until a signal stops it; requests in flight are answered first."""
+    _decisioning.serve_http(host=host, port=port)
