@@ -226,7 +226,7 @@ def _with_features(result: Table, features: tuple[Feature, ...], facts: Tables, 
     values = {feature.name: feature.value(rows).cast(_IBIS[feature.dtype]) for feature in features}
     aggregated = rows.group_by(*KEYS).aggregate(**{found: rows.count()}, **values)
     joined = result.left_join(aggregated, list(KEYS)).drop("customer_id_right", "at_right")
-    provided = joined[found].count().over(group_by="at") > 0
+    provided = joined["at"] >= facts[grain.facts.name]["known_at"].min().as_scalar()
     fills = {
         feature.name: ibis.ifelse(
             joined[found].isnull() & provided, _literal(feature), joined[feature.name]

@@ -140,7 +140,7 @@ def _stores(facts: Table) -> Table:
 def _departments(facts: Table) -> Table:
     """One row per department bought from in the last year."""
     recent = facts.filter((facts["age"] < YEAR) & facts["department"].notnull())
-    return recent.group_by(*KEYS, "department").aggregate(spend_365d=recent["amount"].sum())
+    return recent.group_by(*KEYS, "department").aggregate(spend_365d=recent["amount"].sum().round(2))
 
 
 def _categories(facts: Table) -> Table:
@@ -150,8 +150,8 @@ def _categories(facts: Table) -> Table:
         baskets_90d=_count(recent["first"] & (recent["age"] < 90)),
         baskets_365d=_count(recent["first"]),
         coupon_baskets_365d=_count(recent["first_coupon"]),
-        spend_365d=recent["amount"].sum(),
-        days_since=recent["age"].min(),
+        spend_365d=recent["amount"].sum().round(2),
+        days_since=recent["age"].min().floor(),
     )
 
 

@@ -1,208 +1,55 @@
 """The one definition of a model's row: customer x action x context.
 
 Training builds a frame of many rows, serving a matrix for the candidates of one request. Both go through the
-same arithmetic below, so a model cannot see one thing in training and another when it is asked.
+same arithmetic, so a model cannot see one thing in training and another when it is asked.
 
 Importing this module is cheap: numpy and the contract only. pandas is imported where a frame is built.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.contract import DType, FeatureContract, FeatureSpec, FeatureValue
+from features.contract import FeatureValue
+from features.crosses import CROSS_INPUTS, Block, cross_values
+from features.layout import (
+    ActionFacts,
+    ColumnKind,
+    ColumnSource,
+    RowColumn,
+    RowLayout,
+    customer_layout,
+    propensity_layout,
+)
 from moment.errors import InvariantViolation
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "ActionFacts",
+    "ColumnKind",
+    "ColumnSource",
+    "ContextValue",
+    "RowColumn",
+    "RowEncoder",
+    "RowLayout",
+    "customer_frame",
+    "customer_layout",
+    "propensity_layout",
+    "request_matrix",
+    "training_frame",
+]
+
 ContextValue = bool | int | float | str | None
 """One value of the context a row is built in; None is unknown."""
 
-Block = NDArray[np.float64]
-
-
-class ColumnKind(StrEnum):
-    """How a model reads a column."""
-
-    NUMERIC = "numeric"
-    CATEGORICAL = "categorical"
-
-
-class ColumnSource(StrEnum):
-    """Where a column's value comes from."""
-
-    CUSTOMER = "customer"
-    ACTION = "action"
-    CROSS = "cross"
-    CONTEXT = "context"
-
-
-@dataclass(frozen=True, slots=True)
-class RowColumn:
-    """One column of a model's row.
-
-    Parameters
-    ----------
-    name
-        Unique in its layout.
-    kind
-        ``numeric`` or ``categorical``.
-    source
-        Who supplies the value.
-    categories
-        For a categorical column: its values in order; a value's position is its code. Empty otherwise.
-    """
-
-    name: str
-    kind: ColumnKind
-    source: ColumnSource
-    categories: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RowLayout:
-    """The columns of a model's row, in order. It travels in the model's bundle."""
-
-    columns: tuple[RowColumn, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the columns in order."""
-        return tuple(column.name for column in self.columns)
-
-    def digest(self) -> str:
-        """Return the SHA-256 of the canonical JSON form."""
-        return hashlib.sha256(self.dumps().encode()).hexdigest()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {"columns": [asdict(column) for column in self.columns]}
-
-    def dumps(self) -> str:
-        """Return the canonical JSON text: sorted keys, no white space."""
-        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read the JSON form."""
-        return cls(
-            tuple(
-                RowColumn(
-                    item["name"],
-                    ColumnKind(item["kind"]),
-                    ColumnSource(item["source"]),
-                    tuple(item["categories"]),
-                )
-                for item in data["columns"]
-            )
-        )
-
-    @classmethod
-    def loads(cls, text: str) -> Self:
-        """Read the canonical JSON text."""
-        return cls.from_json(json.loads(text))
-
-
-@dataclass(frozen=True, slots=True)
-class ActionFacts:
-    """What a model knows of an action; the catalogue supplies it, so a new action is scored from its first day.
-
-    Parameters
-    ----------
-    action_id
-        The action.
-    group
-        Its group in the catalogue.
-    category
-        The product category it is about, as transactions name it; None when about none.
-    department
-        The department of that category.
-    typical_price
-        Median unit price, in currency.
-    penetration
-        Share of customers who bought the category in the last 365 days, 0 to 1.
-    value
-        What its positive outcome is worth, in currency.
-    products
-        How many products it is valid for.
-    """
-
-    action_id: str
-    group: str
-    category: str | None = None
-    department: str | None = None
-    typical_price: float | None = None
-    penetration: float | None = None
-    value: float | None = None
-    products: float | None = None
-
-
-ACTION_NUMBERS = ("typical_price", "penetration", "value", "products")
-"""Fields of `ActionFacts` that are numeric columns, each named ``action_<field>``."""
-
-CONTEXT_COLUMNS = (
-    RowColumn("window_days", ColumnKind.NUMERIC, ColumnSource.CONTEXT),
-    RowColumn("offers_together", ColumnKind.NUMERIC, ColumnSource.CONTEXT),
-    RowColumn("exposure", ColumnKind.CATEGORICAL, ColumnSource.CONTEXT, ("observed", "imputed")),
-)
-"""Length of the attribution window in days, how many offers came together, how exposure is known."""
-
-CROSS_COLUMNS: Mapping[str, str] = {
-    "cross_category_days_since": "Days since the customer last bought the action's category",
-    "cross_category_baskets_90d": "Baskets with the category in the last 90 days",
-    "cross_category_baskets_365d": "Baskets with the category in the last 365 days",
-    "cross_category_spend_365d": "Spend on the category in the last 365 days, currency",
-    "cross_category_spend_share": "Category's share of the customer's spend of 365 days",
-    "cross_category_basket_share": "Share of the customer's baskets of 365 days that hold the category",
-    "cross_category_overdue": "Days since the category, in units of the customer's own mean interval",
-    "cross_category_coupons_365d": "Baskets of 365 days in which a coupon was used in the category",
-    "cross_department_spend_share": "The action's department's share of the customer's spend of 365 days",
-    "cross_action_presented": "How often this action was presented before, expected number",
-    "cross_action_answered": "How often this action was answered before",
-    "cross_group_presented": "How often actions of this group were presented before, expected number",
-    "cross_group_answered": "How often actions of this group were answered before",
-}
-"""Columns computed from a customer's list features and an action's facts, with their meaning."""
-
-
-def customer_layout(contract: FeatureContract) -> RowLayout:
-    """Return the layout of a row about the customer alone: the contract's scalar features in order."""
-    return RowLayout(tuple(_customer_column(spec) for spec in contract.scalars))
-
-
-def propensity_layout(contract: FeatureContract, actions: Iterable[ActionFacts]) -> RowLayout:
-    """Return the layout of a row customer x action x context.
-
-    Parameters
-    ----------
-    contract
-        Names the customer's features; its scalars become columns, its lists feed the cross columns.
-    actions
-        The catalogue's actions; they fix the categories of ``action_group`` and ``action_department``.
-    """
-    known = tuple(actions)
-    groups = tuple(sorted({facts.group for facts in known}))
-    departments = tuple(sorted({facts.department for facts in known if facts.department is not None}))
-    action, cross = ColumnSource.ACTION, ColumnSource.CROSS
-    return RowLayout(
-        (
-            *customer_layout(contract).columns,
-            RowColumn("action_group", ColumnKind.CATEGORICAL, action, groups),
-            RowColumn("action_department", ColumnKind.CATEGORICAL, action, departments),
-            *(RowColumn(f"action_{name}", ColumnKind.NUMERIC, action) for name in ACTION_NUMBERS),
-            *(RowColumn(name, ColumnKind.NUMERIC, cross) for name in CROSS_COLUMNS),
-            *CONTEXT_COLUMNS,
-        )
-    )
+_ACTION_FIELDS = frozenset(field.name for field in fields(ActionFacts))
 
 
 def training_frame(
@@ -213,7 +60,8 @@ def training_frame(
     Parameters
     ----------
     customers
-        ``n`` rows with the contract's columns, as `features.store.FeatureStore.historical` returns them.
+        ``n`` rows with the contract's columns, as `features.store.FeatureStore.historical` returns them. Rows
+        of one customer at one time should share their list values: the cross columns are then computed once.
     actions
         ``n`` actions, one a row.
     context
@@ -232,7 +80,53 @@ def training_frame(
     InvariantViolation
         Lengths differ, or a column the layout names is missing.
     """
-    raise NotImplementedError
+    import pandas as pd
+
+    if not len(customers) == len(actions) == len(context):
+        raise InvariantViolation(
+            f"a row is one customer, action and context, but there are {len(customers)}, {len(actions)} and "
+            f"{len(context)} of them; align the three"
+        )
+    crosses = _cross_columns(customers, actions, layout)
+    columns: dict[str, Any] = {}
+    for column in layout.columns:
+        if column.source is ColumnSource.CROSS:
+            columns[column.name] = crosses[column.name].astype(np.float32)
+        elif column.source is ColumnSource.ACTION:
+            columns[column.name] = _series([_action_value(facts, column) for facts in actions], column)
+        else:
+            frame = customers if column.source is ColumnSource.CUSTOMER else context
+            columns[column.name] = _series(_column_of(frame, column.name), column)
+    return pd.DataFrame(columns, columns=list(layout.names)).set_axis(customers.index)
+
+
+def customer_frame(customers: pd.DataFrame, layout: RowLayout) -> pd.DataFrame:
+    """Return rows about customers alone, for a layout such as `customer_layout` gives.
+
+    Parameters
+    ----------
+    customers
+        Rows with the contract's columns.
+    layout
+        The columns wanted, all from the customer.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `training_frame`.
+
+    Raises
+    ------
+    InvariantViolation
+        A column the layout names is missing, or is not the customer's.
+    """
+    import pandas as pd
+
+    others = [column.name for column in layout.columns if column.source is not ColumnSource.CUSTOMER]
+    if others:
+        raise InvariantViolation(f"column {others[0]} is not the customer's; use training_frame")
+    columns = {c.name: _series(_column_of(customers, c.name), c) for c in layout.columns}
+    return pd.DataFrame(columns, columns=list(layout.names)).set_axis(customers.index)
 
 
 def request_matrix(
@@ -259,6 +153,18 @@ class RowEncoder:
 
     def __init__(self, layout: RowLayout) -> None:
         self.layout = layout
+        self._columns = {
+            source: tuple(column for column in layout.columns if column.source is source)
+            for source in ColumnSource
+        }
+        self._places = {
+            source: np.array(
+                [i for i, column in enumerate(layout.columns) if column.source is source], dtype=np.intp
+            )
+            for source in ColumnSource
+        }
+        self._codes = {column.name: _codes(column) for column in layout.columns}
+        self._actions: dict[str, tuple[ActionFacts, NDArray[np.float32]]] = {}
 
     def matrix(
         self,
@@ -288,10 +194,95 @@ class RowEncoder:
         InvariantViolation
             A column the layout names is missing.
         """
-        raise NotImplementedError
+        matrix = np.full((len(actions), len(self.layout.columns)), np.nan, dtype=np.float32)
+        matrix[:, self._places[ColumnSource.CONTEXT]] = self._encode(context, ColumnSource.CONTEXT)
+        if actions:
+            matrix[:, self._places[ColumnSource.ACTION]] = [self._action(facts) for facts in actions]
+        if customer is not None:
+            matrix[:, self._places[ColumnSource.CUSTOMER]] = self._encode(customer, ColumnSource.CUSTOMER)
+            crosses = cross_values(customer, actions)
+            for place, column in zip(
+                self._places[ColumnSource.CROSS], self._columns[ColumnSource.CROSS], strict=True
+            ):
+                matrix[:, place] = crosses[column.name]
+        return matrix
+
+    def _encode(self, values: Mapping[str, Any], source: ColumnSource) -> NDArray[np.float32]:
+        try:
+            row = [_number(values[column.name], self._codes[column.name]) for column in self._columns[source]]
+        except KeyError as missing:
+            raise InvariantViolation(f"the {source} has no {missing}; the model's layout names it") from None
+        return np.array(row, dtype=np.float32)
+
+    def _action(self, facts: ActionFacts) -> NDArray[np.float32]:
+        known, row = self._actions.get(facts.action_id, (None, None))
+        if row is None or known is not facts:
+            columns = self._columns[ColumnSource.ACTION]
+            numbers = [_number(_action_value(facts, column), self._codes[column.name]) for column in columns]
+            row = np.array(numbers, dtype=np.float32)
+            self._actions[facts.action_id] = (facts, row)
+        return row
 
 
-def _customer_column(spec: FeatureSpec) -> RowColumn:
-    if spec.dtype is DType.STRING:
-        return RowColumn(spec.name, ColumnKind.CATEGORICAL, ColumnSource.CUSTOMER, spec.categories)
-    return RowColumn(spec.name, ColumnKind.NUMERIC, ColumnSource.CUSTOMER)
+def _cross_columns(
+    customers: pd.DataFrame, actions: Sequence[ActionFacts], layout: RowLayout
+) -> dict[str, Block]:
+    wanted = [column.name for column in layout.columns if column.source is ColumnSource.CROSS]
+    result = {name: np.empty(len(actions)) for name in wanted}
+    if not wanted:
+        return result
+    needed = {name: _column_of(customers, name).to_numpy(dtype=object) for name in CROSS_INPUTS}
+    identities = zip(*(map(_identity, values) for values in needed.values()), strict=True)
+    rows_of: dict[tuple[object, ...], list[int]] = {}
+    for row, identity in enumerate(identities):
+        rows_of.setdefault(identity, []).append(row)
+    for rows in rows_of.values():
+        customer = {name: values[rows[0]] for name, values in needed.items()}
+        crosses = cross_values(customer, [actions[row] for row in rows])
+        for name in wanted:
+            result[name][rows] = crosses[name]
+    return result
+
+
+def _identity(value: object) -> object:
+    """Return what two rows of one customer share: the very list, or the number."""
+    return id(value) if isinstance(value, (tuple, list, np.ndarray)) else str(value)
+
+
+def _column_of(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    if name not in frame.columns:
+        raise InvariantViolation(f"the rows have no column {name}; the model's layout names it")
+    return frame[name]
+
+
+def _series(values: Any, column: RowColumn) -> Any:  # noqa: ANN401 - what pandas takes and gives
+    import pandas as pd
+
+    if column.kind is ColumnKind.CATEGORICAL:
+        objects = np.asarray(values, dtype=object)
+        known = set(column.categories)
+        words = [value if isinstance(value, str) and value in known else None for value in objects]
+        return pd.Categorical(words, categories=list(column.categories))
+    return pd.array(values, dtype="Float64").to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
+
+
+def _number(value: object, codes: Mapping[str, int] | None) -> float:
+    if codes is not None:
+        return codes.get(value, np.nan) if isinstance(value, str) else np.nan
+    return np.nan if value is None else float(cast("float", value))
+
+
+def _codes(column: RowColumn) -> dict[str, int] | None:
+    if column.kind is ColumnKind.NUMERIC:
+        return None
+    return {category: code for code, category in enumerate(column.categories)}
+
+
+def _action_value(facts: ActionFacts, column: RowColumn) -> str | float | None:
+    name = column.name.removeprefix("action_")
+    if name not in _ACTION_FIELDS:
+        raise InvariantViolation(
+            f"no fact of an action is called {name}; the model's layout names {column.name}"
+        )
+    value: str | float | None = getattr(facts, name)
+    return value

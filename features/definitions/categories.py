@@ -91,7 +91,7 @@ VIEW = View(
             "category_days_since",
             NUMBERS,
             "days",
-            "Days since the last basket with each",
+            "Whole days since the last basket with each",
             column="days_since",
         ),
         _category_list(
