@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from moment.errors import ConfigurationError, Fault
+from serving.catalogue.build import check
+from serving.catalogue.document import read_document
+from serving.catalogue.drafts import read_draft
+from serving.catalogue.section import Section
 from serving.decision.catalogue import Catalogue
 from serving.decision.columns import Column
 
@@ -17,13 +22,28 @@ def load(path: Path, features: Mapping[str, Column] | None = None) -> Catalogue:
     path
         The YAML file.
     features
-        The customer features a rule may name: name → ``Column(ColumnType(spec.dtype.value), spec.categories)`` for
-        every scalar of the feature contract. None: columns are taken as they come and their types are not
-        checked (for tools that need no decision, such as training's action facts).
+        The customer features a rule may name: name → ``Column(ColumnType(spec.dtype.value),
+        spec.categories)`` for every scalar of the feature contract. None: features are taken as they come and
+        not checked, for tools that decide nothing (training's action facts) or read what was checked before.
+        The digest is the same either way.
 
     Raises
     ------
     ConfigurationError
-        With every fault found: ``file:line``, the action and field, what is wrong, and the nearest name.
+        With every fault found: ``file:line``, the action and entry, what is wrong, and the nearest name.
     """
-    raise NotImplementedError
+    node, faults = read_document(path)
+    draft = read_draft(Section(path.name, "", node, faults))
+    checked = check(draft, features)
+    if faults:
+        raise ConfigurationError(f"catalogue {path} {_count(faults)}", faults=_in_order(faults))
+    return checked.catalogue()
+
+
+def _count(faults: list[Fault]) -> str:
+    distinct = len(set(faults))
+    return "has 1 fault" if distinct == 1 else f"has {distinct} faults"
+
+
+def _in_order(faults: list[Fault]) -> list[Fault]:
+    return sorted(set(faults), key=lambda fault: (int(fault.place.rpartition(":")[2]), fault.message))

@@ -14,6 +14,9 @@ from serving.decision.parsing import nearest
 from serving.decision.program import conform
 from serving.decision.values import Request, Scalar
 
+CONTEXT_PREFIX = "context."
+"""How rules name what is in the context."""
+
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 DERIVED: Mapping[str, Column] = {

@@ -21,6 +21,15 @@ from serving.decision.values import Scalar
 
 ACTION_PREFIX = "action."
 
+ACTION_FIELDS = {
+    "id": ColumnType.STRING,
+    "label": ColumnType.STRING,
+    "issue": ColumnType.STRING,
+    "group": ColumnType.STRING,
+    "value": ColumnType.FLOAT,
+}
+"""What every action has under ``action.*`` besides its attributes."""
+
 _FALSE = {
     Tier.ELIGIBLE: Reason.NOT_ELIGIBLE,
     Tier.APPLICABLE: Reason.NOT_APPLICABLE,
@@ -74,7 +83,7 @@ class RulePlan:
     failure: NDArray[np.int32]
 
     def ask(self, row: Mapping[str, Scalar]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return per action the reason its policy fails for and the rule that failed; 0 and -1 where it holds."""
+        """Return per action why its policy fails and the rule that failed; 0 and -1 where it holds."""
         truth = np.array([_TRUTH[value] for value in self.program.run(row)], dtype=np.int32)
         verdict = truth[self.root]
         failed = verdict > 0
