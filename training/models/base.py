@@ -291,6 +291,22 @@ class CalibratedContender(ClassifierMixin, BaseEstimator):
         return held_out
 
 
+def thinned(rows: FitRows, index: NDArray[np.int64], max_rows: int) -> tuple[NDArray[np.int64], FloatArray]:
+    """Return the rows of ``index`` to learn from and their weights, about ``max_rows`` at most.
+
+    Every positive stays; negatives are drawn and weighted up, so probabilities keep their level.
+    """
+    weight = rows.weight[index]
+    positive = rows.y[index] == 1
+    negatives = np.flatnonzero(~positive)
+    room = max(max_rows - int(positive.sum()), max_rows // 2)
+    if len(index) <= max_rows or len(negatives) <= room:
+        return index, weight
+    drawn = np.random.default_rng(rows.seed).choice(negatives, room, replace=False)
+    keep = np.sort(np.concatenate([np.flatnonzero(positive), drawn]))
+    return index[keep], np.where(positive, weight, weight * (len(negatives) / room))[keep]
+
+
 def prior_margin(y: NDArray[np.int8], weight: FloatArray) -> float:
     """Return the log-odds of the weighted rate with half a row added to each class, so it is finite."""
     hits = float(weight @ y) + 0.5

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,9 @@ import optuna
 import xgboost as xgb
 from numpy.typing import NDArray
 
-from training.models.base import FitRows
+from serving.bundles.calibration import sigmoid
+from training.evaluation.calibration import log_odds, row_losses
+from training.models.base import FitRows, thinned
 from training.models.columns import FrameError, ModelColumn
 from training.models.folds import Fold
 
@@ -36,7 +39,8 @@ FIRST_GUESS: Parameters = {
 """Tried before any search: strong shrinkage, for outcomes with a few hundred positives."""
 
 _MAX_BIN = 128
-_PATIENCE = 40
+_STRIDE = 10
+_PATIENCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,9 @@ class BoostingPlan:
         up, so probabilities keep their level.
     monotone
         1 or -1 by column: the score may only rise, or fall, with it.
-    nthread
-        Threads of XGBoost. Results are reproducible for a fixed number.
+    n_jobs
+        Folds boosted at a time, each in one thread: several threads in one booster wait for each other at
+        every node, which costs more than it gains, and a busy machine makes it ten times worse.
     """
 
     trials: int
@@ -65,7 +70,7 @@ class BoostingPlan:
     max_rounds: int
     max_rows: int
     monotone: Mapping[str, int]
-    nthread: int
+    n_jobs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +101,12 @@ class Boosted:
 
 @dataclass(frozen=True, slots=True)
 class _Arena:
-    """One fold as XGBoost reads it. ``share`` is the weight of its judged rows among all judged."""
+    """One fold as XGBoost reads it: rows to learn from, rows to be judged on."""
 
     learn: Any
-    judge: Any
-    share: float
+    matrix: NDArray[np.float32]
+    y: NDArray[np.int8]
+    weight: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,62 +132,45 @@ def boost(rows: FitRows, columns: Sequence[ModelColumn], plan: BoostingPlan) -> 
     kinds = ["c" if column.is_categorical else "q" for column in columns]
     arenas = [_arena(rows, fold, kinds, plan) for fold in rows.folds]
     best, losses, stopped_early = _search(arenas, fixed, rows.seed, plan)
-    everything = _quantized(rows, *_thinned(rows, np.arange(len(rows.y)), plan), kinds, None)
+    everything = _quantized(rows, np.arange(len(rows.y)), kinds, plan)
     booster = xgb.train({**fixed, **best.parameters}, everything, best.rounds)
     out_of_fold = np.full(len(rows.y), np.nan)
-    for fold, booster_of_fold in zip(rows.folds, best.boosters, strict=True):
-        out_of_fold[fold.judge] = margins(booster_of_fold, rows.matrix[fold.judge], best.rounds)
+    for fold, judging in zip(rows.folds, best.boosters, strict=True):
+        rounds = min(best.rounds, judging.num_boosted_rounds())
+        out_of_fold[fold.judge] = margins(judging, rows.matrix[fold.judge], (0, rounds))
     return Boosted(booster, best.parameters, best.rounds, out_of_fold, losses, stopped_early)
 
 
-def margins(booster: Booster, matrix: NDArray[np.float32], rounds: int | None = None) -> FloatArray:
-    """Return log-odds (n_rows,) of encoded rows as a bundle serves them, by the first ``rounds`` trees."""
-    trees = booster.num_boosted_rounds()
+def margins(booster: Booster, matrix: NDArray[np.float32], rounds: tuple[int, int] = (0, 0)) -> FloatArray:
+    """Return log-odds (n_rows,) of encoded rows as a bundle serves them, or of some rounds only."""
     found = booster.inplace_predict(
-        matrix,
-        iteration_range=(0, trees if rounds is None else min(rounds, trees)),
-        predict_type="margin",
-        validate_features=False,
+        matrix, iteration_range=rounds, predict_type="margin", validate_features=False
     )
     result: FloatArray = np.asarray(found, dtype=np.float64)
     return result
 
 
 def _fixed(rows: FitRows, columns: Sequence[ModelColumn], plan: BoostingPlan) -> dict[str, object]:
-    names = [column.name for column in columns]
     unknown = sorted(set(plan.monotone) - {column.name for column in columns if not column.is_categorical})
     if unknown:
         raise FrameError(f"monotone names {unknown[0]!r}, which is no numeric column; correct or drop it")
     return {
         "objective": "binary:logistic",
-        "eval_metric": "logloss",
         "tree_method": "hist",
         "max_bin": _MAX_BIN,
-        "base_score": float(np.clip(np.average(rows.y, weights=rows.weight), 1e-6, 1 - 1e-6)),
-        "monotone_constraints": tuple(plan.monotone.get(name, 0) for name in names),
-        "nthread": plan.nthread,
-        "seed": rows.seed % 2**31,
+        "base_score": _base_rate(rows),
+        "monotone_constraints": tuple(plan.monotone.get(column.name, 0) for column in columns),
+        "nthread": 1,
+        "seed": rows.seed,
     }
 
 
-def _thinned(
-    rows: FitRows, index: NDArray[np.int64], plan: BoostingPlan
-) -> tuple[NDArray[np.int64], FloatArray]:
-    """Return the rows to learn from and their weights; a draw of the negatives where they are too many."""
-    weight = rows.weight[index]
-    positive = rows.y[index] == 1
-    negatives = np.flatnonzero(~positive)
-    room = max(plan.max_rows - int(positive.sum()), plan.max_rows // 2)
-    if len(index) <= plan.max_rows or len(negatives) <= room:
-        return index, weight
-    drawn = np.random.default_rng(rows.seed).choice(negatives, room, replace=False)
-    keep = np.sort(np.concatenate([np.flatnonzero(positive), drawn]))
-    return index[keep], np.where(positive, weight, weight * (len(negatives) / room))[keep]
+def _base_rate(rows: FitRows) -> float:
+    return float(np.clip(np.average(rows.y, weights=rows.weight), 1e-6, 1 - 1e-6))
 
 
-def _quantized(
-    rows: FitRows, index: NDArray[np.int64], weight: FloatArray, kinds: Sequence[str], reference: object
-) -> Any:  # noqa: ANN401
+def _quantized(rows: FitRows, index: NDArray[np.int64], kinds: Sequence[str], plan: BoostingPlan) -> Any:  # noqa: ANN401
+    index, weight = thinned(rows, index, plan.max_rows)
     return xgb.QuantileDMatrix(
         rows.matrix[index],
         rows.y[index],
@@ -189,14 +178,13 @@ def _quantized(
         feature_types=kinds,
         enable_categorical=True,
         max_bin=_MAX_BIN,
-        ref=reference,
+        nthread=1,
     )
 
 
 def _arena(rows: FitRows, fold: Fold, kinds: Sequence[str], plan: BoostingPlan) -> _Arena:
-    learn = _quantized(rows, *_thinned(rows, fold.learn, plan), kinds, None)
-    weight = rows.weight[fold.judge]
-    return _Arena(learn, _quantized(rows, fold.judge, weight, kinds, learn), float(weight.sum()))
+    learn = _quantized(rows, fold.learn, kinds, plan)
+    return _Arena(learn, rows.matrix[fold.judge], rows.y[fold.judge], rows.weight[fold.judge])
 
 
 def _search(
@@ -207,7 +195,7 @@ def _search(
     started, longest = time.monotonic(), 0.0
     best: _Trial | None = None
     losses: list[float] = []
-    while len(losses) < max(plan.trials, 1):
+    while best is None or len(losses) < plan.trials:
         begun = time.monotonic()
         if best is not None and begun - started + longest > plan.budget_seconds:
             return best, tuple(losses), True
@@ -217,7 +205,6 @@ def _search(
         losses.append(trial.loss)
         best = trial if best is None or trial.loss < best.loss else best
         longest = max(longest, time.monotonic() - begun)
-    assert best is not None  # noqa: S101
     return best, tuple(losses), False
 
 
@@ -244,24 +231,32 @@ def _suggested(trial: Any) -> Parameters:  # noqa: ANN401
 def _run(
     arenas: Sequence[_Arena], fixed: Mapping[str, object], parameters: Parameters, plan: BoostingPlan
 ) -> _Trial:
-    boosters: list[Booster] = []
-    curves: list[list[float]] = []
-    for arena in arenas:
-        followed: dict[str, dict[str, list[float]]] = {}
-        booster = xgb.train(
-            {**fixed, **parameters},
-            arena.learn,
-            plan.max_rounds,
-            evals=[(arena.judge, "judge")],
-            early_stopping_rounds=_PATIENCE,
-            evals_result=followed,
-            verbose_eval=False,
-        )
-        boosters.append(booster)
-        curves.append(followed["judge"]["logloss"])
+    with ThreadPoolExecutor(max(plan.n_jobs, 1)) as pool:
+        found = list(pool.map(lambda arena: _followed(arena, {**fixed, **parameters}, plan), arenas))
     # A fold that stopped has passed its best; its last loss stands for what would have come
-    longest = max(map(len, curves))
-    padded = np.array([[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves])
-    joint = np.average(padded, axis=0, weights=[arena.share for arena in arenas])
-    rounds = int(joint.argmin()) + 1
-    return _Trial(parameters, rounds, float(joint[rounds - 1]), boosters)
+    longest = max(len(curve) for _, curve in found)
+    padded = np.array([[*curve, *[curve[-1]] * (longest - len(curve))] for _, curve in found])
+    joint = padded.sum(axis=0) / sum(float(arena.weight.sum()) for arena in arenas)
+    best = int(joint.argmin())
+    return _Trial(parameters, (best + 1) * _STRIDE, float(joint[best]), [booster for booster, _ in found])
+
+
+def _followed(
+    arena: _Arena, parameters: Mapping[str, object], plan: BoostingPlan
+) -> tuple[Booster, list[float]]:
+    """Boost until the judged rows' summed log-loss has not fallen for some strides; return it per stride.
+
+    Margins are added up stride by stride with ``inplace_predict``: XGBoost's own evaluation of each round
+    takes longer than the boosting.
+    """
+    booster = xgb.Booster(parameters, [arena.learn])
+    base = float(log_odds(float(str(parameters["base_score"]))))
+    margin = np.full(len(arena.y), base)
+    curve: list[float] = []
+    while len(curve) * _STRIDE < plan.max_rounds and len(curve) - int(np.argmin(curve or [0])) <= _PATIENCE:
+        start = len(curve) * _STRIDE
+        for round_ in range(start, start + _STRIDE):
+            booster.update(arena.learn, round_)
+        margin += margins(booster, arena.matrix, (start, start + _STRIDE)) - base
+        curve.append(float(arena.weight @ row_losses(arena.y, sigmoid(margin))[:, 0]))
+    return booster, curve

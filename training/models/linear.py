@@ -2,3 +2,224 @@
 
 Both expose ``linear_`` (`serving.bundles.linear.LinearModel`) over the matrix of ``encode`` for a bundle.
 """
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from serving.bundles.calibration import sigmoid
+from serving.bundles.linear import LinearColumn, LinearModel
+from training.evaluation.calibration import row_losses
+from training.models.base import (
+    CalibratedContender,
+    FitRows,
+    FloatArray,
+    constant_model,
+    prior_margin,
+    thinned,
+)
+from training.models.columns import ModelColumn
+
+_SKEWED = 2.0
+_LIMIT = 4.0
+_TOLERANCE = 1e-4
+
+
+class PriorRate(CalibratedContender):
+    """The rate of positives, for everybody; by group and action through the calibration's offsets.
+
+    The floor that any model has to beat.
+
+    Parameters
+    ----------
+    folds, min_positives, min_offset_positives, random_state
+        As of `PropensityModel`.
+
+    Attributes
+    ----------
+    linear_ : LinearModel
+        The constant.
+    kind_ : str
+        ``linear``. Other attributes are those of `PropensityModel`.
+    """
+
+    kind_ = "linear"
+    needs_many_positives: ClassVar[bool] = False
+    linear_: LinearModel
+
+    def __init__(
+        self,
+        *,
+        folds: int = 3,
+        min_positives: int = 20,
+        min_offset_positives: int = 50,
+        random_state: Any = 0,  # noqa: ANN401
+    ) -> None:
+        self.folds = folds
+        self.min_positives = min_positives
+        self.min_offset_positives = min_offset_positives
+        self.random_state = random_state
+
+    def _learn(self, rows: FitRows) -> FloatArray:
+        margin = prior_margin(rows.y, rows.weight)
+        self.linear_ = constant_model(self.columns_, margin)
+        out_of_fold = np.full(len(rows.y), np.nan)
+        for fold in rows.folds:
+            # One level for all folds: a constant has no order to learn, and calibration sets its level
+            out_of_fold[fold.judge] = margin
+        return out_of_fold
+
+    def _fall_back(self, prior: LinearModel) -> None:
+        self.linear_ = prior
+
+    def _margin(self, matrix: NDArray[np.float32]) -> FloatArray:
+        return self.linear_.margins(matrix)
+
+
+class RegularizedLogistic(CalibratedContender):
+    """Logistic regression with an L2 penalty, its strength chosen on the folds.
+
+    Numbers are standardized by mean and deviation and clipped at 4 deviations; skewed ones go through
+    ``sign(x) log(1 + |x|)`` first. Every column with missing values gets a weight for being missing; words
+    become one weight per category.
+
+    Parameters
+    ----------
+    strengths
+        Tried as scikit-learn's ``C``, the variance of each weight's normal prior: smaller is stronger.
+    max_rows
+        As of `PropensityModel`.
+    max_iter
+        Of the solver, Newton's method.
+    folds, min_positives, min_offset_positives, random_state
+        As of `PropensityModel`.
+
+    Attributes
+    ----------
+    linear_ : LinearModel
+        The weights over the matrix of `encode`, the same in training and in service.
+    strength_ : float
+        The chosen one.
+    kind_ : str
+        ``linear``. Other attributes are those of `PropensityModel`.
+
+    References
+    ----------
+    Hoerl & Kennard (1970) for the penalty; le Cessie & van Houwelingen (1992) for logistic regression.
+    """
+
+    kind_ = "linear"
+    linear_: LinearModel
+
+    def __init__(
+        self,
+        *,
+        strengths: Sequence[float] = (0.003, 0.03, 0.3),
+        folds: int = 3,
+        max_rows: int = 40_000,
+        max_iter: int = 100,
+        min_positives: int = 20,
+        min_offset_positives: int = 50,
+        random_state: Any = 0,  # noqa: ANN401
+    ) -> None:
+        self.strengths = strengths
+        self.folds = folds
+        self.max_rows = max_rows
+        self.max_iter = max_iter
+        self.min_positives = min_positives
+        self.min_offset_positives = min_offset_positives
+        self.random_state = random_state
+
+    def _learn(self, rows: FitRows) -> FloatArray:
+        shapes = [_shape(column, rows.matrix[:, i]) for i, column in enumerate(self.columns_)]
+        tried = [self._judged(rows, shapes, strength) for strength in self.strengths]
+        judged = np.isfinite(tried[0])
+        losses = [
+            float(
+                np.average(
+                    row_losses(rows.y[judged], sigmoid(found[judged]))[:, 0], weights=rows.weight[judged]
+                )
+            )
+            for found in tried
+        ]
+        best = int(np.argmin(losses))
+        self.strength_ = float(self.strengths[best])
+        self.linear_ = self._fitted(rows, np.arange(len(rows.y)), shapes, self.strength_)
+        return tried[best]
+
+    def _judged(self, rows: FitRows, shapes: Sequence[LinearColumn], strength: float) -> FloatArray:
+        out_of_fold = np.full(len(rows.y), np.nan)
+        for fold in rows.folds:
+            fitted = self._fitted(rows, fold.learn, shapes, strength)
+            out_of_fold[fold.judge] = fitted.margins(rows.matrix[fold.judge])
+        return out_of_fold
+
+    def _fitted(
+        self, rows: FitRows, index: NDArray[np.int64], shapes: Sequence[LinearColumn], strength: float
+    ) -> LinearModel:
+        index, weight = thinned(rows, index, self.max_rows)
+        solver = LogisticRegression(
+            C=strength, solver="newton-cholesky", max_iter=self.max_iter, tol=_TOLERANCE
+        )
+        with warnings.catch_warnings():
+            # Weights that have not quite settled only make a weaker contender
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            solver.fit(_design(shapes, rows.matrix[index]), rows.y[index], sample_weight=weight)
+        return _with_weights(shapes, solver.coef_[0], float(solver.intercept_[0]))
+
+    def _fall_back(self, prior: LinearModel) -> None:
+        self.linear_, self.strength_ = prior, 0.0
+
+    def _margin(self, matrix: NDArray[np.float32]) -> FloatArray:
+        return self.linear_.margins(matrix)
+
+
+def _shape(column: ModelColumn, values: NDArray[np.float32]) -> LinearColumn:
+    """Return how a column is standardized, its weights still 0."""
+    if column.categories is not None:
+        return LinearColumn(column.name, category_weights=(0.0,) * len(column.categories))
+    known = values[~np.isnan(values)].astype(np.float64)
+    if not known.size or np.ptp(known) == 0.0:
+        return LinearColumn(column.name, center=float(known[0]) if known.size else 0.0, limit=_LIMIT)
+    z = (known - known.mean()) / known.std()
+    skewed = abs(float((z**3).mean())) > _SKEWED
+    shaped = np.sign(known) * np.log1p(np.abs(known)) if skewed else known
+    return LinearColumn(
+        column.name, center=float(shaped.mean()), scale=float(shaped.std()), limit=_LIMIT, log=skewed
+    )
+
+
+def _design(shapes: Sequence[LinearColumn], matrix: NDArray[np.float32]) -> FloatArray:
+    """Return one column per weight of `LinearModel`: (n_rows, n_weights), missing last in each block."""
+    blocks: list[FloatArray] = []
+    for shape, values in zip(shapes, matrix.T, strict=True):
+        missing = np.isnan(values)
+        if shape.category_weights:
+            codes = np.where(missing, -1, values)
+            blocks.append((codes[:, None] == np.arange(len(shape.category_weights))).astype(np.float64))
+        else:
+            blocks.append(replace(shape, weight=1.0).margins(values)[:, None])
+        blocks.append(missing[:, None].astype(np.float64))
+    return np.concatenate(blocks, axis=1)
+
+
+def _with_weights(shapes: Sequence[LinearColumn], weights: FloatArray, intercept: float) -> LinearModel:
+    columns: list[LinearColumn] = []
+    start = 0
+    for shape in shapes:
+        stop = start + max(len(shape.category_weights), 1)
+        own, missing = weights[start:stop], float(weights[stop])
+        if shape.category_weights:
+            columns.append(replace(shape, category_weights=tuple(map(float, own)), missing_weight=missing))
+        else:
+            columns.append(replace(shape, weight=float(own[0]), missing_weight=missing))
+        start = stop + 1
+    return LinearModel(intercept, tuple(columns))

@@ -36,8 +36,8 @@ class PropensityModel(CalibratedContender):
         A group or action with fewer judged positives is pooled to the level above.
     monotone
         1 or -1 by numeric column: the score may only rise, or fall, with it.
-    nthread
-        Threads of XGBoost. Results are reproducible for a fixed number.
+    n_jobs
+        Folds boosted at a time. Results do not depend on it.
     random_state
         Seed. Equal data, parameters and seed give equal models.
 
@@ -99,11 +99,11 @@ class PropensityModel(CalibratedContender):
         budget_seconds: float = 40.0,
         folds: int = 3,
         max_rounds: int = 500,
-        max_rows: int = 200_000,
+        max_rows: int = 100_000,
         min_positives: int = 20,
         min_offset_positives: int = 50,
         monotone: Mapping[str, int] | None = None,
-        nthread: int = 2,
+        n_jobs: int = 2,
         random_state: Any = 0,  # noqa: ANN401
     ) -> None:
         self.trials = trials
@@ -114,7 +114,7 @@ class PropensityModel(CalibratedContender):
         self.min_positives = min_positives
         self.min_offset_positives = min_offset_positives
         self.monotone = monotone
-        self.nthread = nthread
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     @property
@@ -129,7 +129,7 @@ class PropensityModel(CalibratedContender):
             self.max_rounds,
             self.max_rows,
             self.monotone or {},
-            self.nthread,
+            self.n_jobs,
         )
         found = boost(rows, self.columns_, plan)
         self.booster_, self.linear_ = found.booster, None
