@@ -147,7 +147,7 @@ def _alone(home: Home, source: str) -> Iterator[None]:
     """Hold the source's lock, so that two ingests of it never mix their files; it dies with the process."""
     path = lake.record_file(home, source).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
+    with path.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -171,14 +171,16 @@ class _Ingest:
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir(parents=True)
         names = [name for name in TABLES if name in self._source.declarations]
-        with step(f"Ingest {self._source.name}", total=len(names)) as progress:
-            engine = lake.engine(self._home, memory_limit=_MEMORY)
-            try:
+        try:
+            with (
+                step(f"Ingest {self._source.name}", total=len(names)) as progress,
+                lake.engine(self._home, memory_limit=_MEMORY) as engine,
+            ):
                 tables = {name: self._stage(TABLES[name], engine, progress) for name in names}
-            finally:
-                engine.close()
-        record = lake.SourceRecord(self._source.name, self._digest, tables)
-        self._publish(record)
+            record = lake.SourceRecord(self._source.name, self._digest, tables)
+            self._publish(record)
+        finally:
+            shutil.rmtree(self._staging, ignore_errors=True)
         return _report(self._home, record, unchanged=False)
 
     def _stage(
@@ -252,7 +254,6 @@ class _Ingest:
         staged = self._staging / "record.json"
         staged.write_text(record.dumps())
         staged.replace(final)
-        shutil.rmtree(self._staging)
 
     def _publish_quarantine(self, name: str) -> Path:
         folder = self._home.quarantine / name
