@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote
 
 from serving.decision.actions import Candidate
 from serving.decision.plan import action_value
+from serving.decision.templates import PLACE
 from serving.decision.values import Scalar
 
-_PLACE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
 _ADDRESSES = frozenset({"link", "image"})
 
 
@@ -53,7 +52,7 @@ def _fill(
 @lru_cache(maxsize=4096)
 def _split(template: str) -> tuple[str, ...]:
     """Return text and names of places, alternating, text first."""
-    return tuple(_PLACE.split(template))
+    return tuple(PLACE.split(template))
 
 
 def _words(value: Scalar) -> str:

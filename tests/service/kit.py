@@ -1,0 +1,212 @@
+"""A small shop to decide in: a catalogue, a contract, customers; and the use cases on stores in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from features.contract import DType, FeatureContract, FeatureSpec, FeatureValue, Purpose
+from serving.adapters.memory import (
+    CountingIds,
+    FixedClock,
+    MemoryCatalogues,
+    MemoryFeatures,
+    MemoryKeys,
+    MemoryRecords,
+    RuleSegmenter,
+    TableScorer,
+)
+from serving.api.routes import Desk
+from serving.bootstrap import columns_of
+from serving.catalogue import load
+from serving.decision.catalogue import Catalogue
+from serving.decision.values import FeatureState
+from serving.ports import CustomerFacts, DecisionRecords, Keys, Scope, Scorer
+from serving.records import Mode
+from serving.use_cases.access import Caller
+from serving.use_cases.asking import Ask
+from serving.use_cases.customers import ViewCustomer
+from serving.use_cases.decide import Decide
+from serving.use_cases.keys import create_key
+from serving.use_cases.recall import Recall
+
+NOW = datetime(2026, 5, 1, 18, 30, tzinfo=UTC)
+SNAPSHOT = NOW - timedelta(days=1)
+
+CATALOGUE = """
+catalogue: corner shop
+currency: EUR
+timezone: UTC
+context:
+  hour: {type: int64, set_by: moment, meaning: hour of the day}
+  weather: {type: string, set_by: channel, meaning: the weather there, values: [sun, rain]}
+  basket_value: {type: float64, set_by: channel, meaning: what is in the basket}
+placements:
+  web:
+    home: {slots: 2, fallback: hello}
+    checkout: {slots: 1}
+  app:
+    home: {slots: 1, fallback: hello}
+defaults:
+  window_days: 14
+fallbacks:
+  hello:
+    label: Hello
+    treatments:
+      web: {channel: web, placements: [home], content: {title: Welcome}}
+      app: {channel: app, placements: [home], content: {title: Welcome}}
+issues:
+  sales:
+    treatments:
+      web:
+        channel: web
+        placements: [home, checkout]
+        content:
+          title: "{{ action.label }} for {{ customer.size }}"
+          link: "/offers?for={{ customer.size }}&weather={{ context.weather }}"
+    groups:
+      grocery:
+        actions:
+          coupon-tea:
+            label: Tea & cake
+            value: 3.0
+            attributes: {category: TEA, department: GROCERY}
+            eligible: "spend >= 10"
+          coupon-jam:
+            label: Jam
+            value: 2.0
+            eligible: "context.hour BETWEEN 6 AND 22"
+      deli:
+        actions:
+          coupon-ham:
+            label: Ham
+            value: 5.0
+            eligible: "age >= 18 AND spend > 50"
+          coupon-soup:
+            label: Soup
+            value: 4.0
+            eligible: "context.weather = 'rain'"
+"""
+
+
+def _spec(name: str, dtype: DType, unit: str, categories: tuple[str, ...] = ()) -> FeatureSpec:
+    meaning = f"The customer's {name}"
+    return FeatureSpec(
+        name, dtype, unit, Purpose.PROFILING, meaning, "owner", "profile", timedelta(days=8), categories
+    )
+
+
+CONTRACT = FeatureContract(
+    "customer_v1",
+    (
+        _spec("spend", DType.FLOAT64, "currency"),
+        _spec("age", DType.INT64, "years"),
+        _spec("size", DType.STRING, "category", ("<small>", "large & loud")),
+        _spec("category_names", DType.STRING_LIST, "category"),
+    ),
+)
+
+
+def facts(**values: FeatureValue) -> CustomerFacts:
+    """Return a known customer; what is not named is missing."""
+    complete: dict[str, FeatureValue] = {spec.name: values.get(spec.name) for spec in CONTRACT}
+    states = {
+        name: FeatureState.MISSING if value is None else FeatureState.PRESENT
+        for name, value in complete.items()
+    }
+    return CustomerFacts(True, complete, states, {"profile": SNAPSHOT})
+
+
+CUSTOMERS: Mapping[str, CustomerFacts] = {
+    "anna": facts(spend=80.0, age=40, size="large & loud", category_names=("TEA", "HAM")),
+    "ben": facts(spend=20.0, age=17, size="<small>", category_names=()),
+    "cleo": facts(age=70),
+}
+
+
+@lru_cache
+def catalogue() -> Catalogue:
+    """Return the shop's catalogue."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "shop.yaml"
+        path.write_text(CATALOGUE, encoding="utf-8")
+        return load(path, columns_of(CONTRACT))
+
+
+def caller(
+    mode: Mode = Mode.TEST,
+    *,
+    channel: str | None = None,
+    key_id: str = "key_1",
+    scopes: frozenset[Scope] = frozenset(Scope),
+) -> Caller:
+    """Return someone who may ask."""
+    return Caller(key_id, mode, scopes, channel)
+
+
+def ask(customer_id: str | None = "anna", **changes: object) -> Ask:
+    """Return a request for the web's home page."""
+    fields: dict[str, object] = {"channel": "web", "placements": (("home", None),), "body_sha256": b"body"}
+    return Ask(customer_id=customer_id, **(fields | changes))  # type: ignore[arg-type]
+
+
+@dataclass
+class Shop:
+    """The use cases on stores in memory, and the stores to look into."""
+
+    features: MemoryFeatures = field(default_factory=lambda: MemoryFeatures(CONTRACT, CUSTOMERS))
+    scorer: Scorer = field(default_factory=lambda: TableScorer({"coupon-tea": 0.3, "coupon-ham": 0.1}))
+    records: DecisionRecords = field(default_factory=MemoryRecords)
+    memory_keys: Keys = field(default_factory=MemoryKeys)
+    clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
+
+    def __post_init__(self) -> None:
+        segmenter = RuleSegmenter(lambda known: "Families" if known.values.get("age") else None)
+        self.decide = Decide(
+            catalogue=catalogue(),
+            features=self.features,
+            segmenter=segmenter,
+            scorer=self.scorer,
+            records=self.records,
+            clock=self.clock,
+            ids=CountingIds(),
+            code_version="test",
+        )
+        self.recall = Recall(self.records, MemoryCatalogues((catalogue(),)))
+        self.view_customer = ViewCustomer(self.features, segmenter, self.records, self.clock)
+        self.refusal: Exception | None = None
+
+    @property
+    def keys(self) -> Keys:
+        """The store of keys, as the API asks for it."""
+        return self.memory_keys
+
+    def desk(self) -> Desk:
+        """Return the open desk, as the API asks for it, or the refusal that was set."""
+        if self.refusal is not None:
+            raise self.refusal
+        return Desk(
+            decide=self.decide,
+            recall=self.recall,
+            view_customer=self.view_customer,
+            versions=self.decide.versions,
+            contract=CONTRACT,
+            check=lambda: None,
+        )
+
+    def key(
+        self,
+        mode: Mode = Mode.TEST,
+        *,
+        scopes: frozenset[Scope] = frozenset(Scope),
+        channel: str | None = None,
+    ) -> str:
+        """Make a key and return its secret."""
+        made = create_key(
+            self.memory_keys, mode=mode, scopes=scopes, channel=channel, label="", now=self.clock()
+        )
+        return made.secret

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from serving.adapters.identifiers import time_ordered_id, utc_now
+from serving.adapters.instants import from_microseconds, to_microseconds
+
+
+def test_ids_are_uuids_of_version_7_that_sort_by_time() -> None:
+    start = datetime(2026, 5, 1, tzinfo=UTC)
+    made = [time_ordered_id(start + timedelta(milliseconds=step)) for step in range(200)]
+    assert made == sorted(made)
+    assert all(uuid.UUID(one).version == 7 and uuid.UUID(one).variant == uuid.RFC_4122 for one in made)
+    assert uuid.UUID(made[0]).int >> 80 == start.timestamp() * 1000
+
+
+def test_ids_of_one_instant_differ() -> None:
+    now = utc_now()
+    assert len({time_ordered_id(now) for _ in range(1000)}) == 1000
+
+
+def test_instants_survive_the_database_exactly() -> None:
+    instant = datetime(2017, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+    assert from_microseconds(to_microseconds(instant)) == instant
+    assert from_microseconds(to_microseconds(datetime(1969, 1, 1, tzinfo=UTC))).year == 1969

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from moment.errors import InvalidRequest
+from serving.decision.values import ProfileKind
+from serving.records import Mode
+from tests.service.kit import CONTRACT, NOW, Shop, ask, caller
+
+
+def test_a_known_customer_shows_features_persona_and_latest_decisions() -> None:
+    shop = Shop()
+    made = [shop.decide(caller(), ask()).decision_id for _ in range(12)]
+    view = shop.view_customer(caller(), "anna")
+    assert view.profile is ProfileKind.KNOWN
+    assert view.segment == "Families"
+    assert view.specs == CONTRACT.features
+    assert [record.decision_id for record in view.decisions] == made[::-1][:10]
+
+
+def test_only_decisions_of_the_callers_mode_and_channel_are_shown() -> None:
+    shop = Shop()
+    shop.decide(caller(), ask())
+    on_app = shop.decide(caller(), ask(channel="app"))
+    shop.decide(caller(Mode.LIVE), ask())
+    seen = shop.view_customer(caller(channel="app"), "anna").decisions
+    assert [record.decision_id for record in seen] == [on_app.decision_id]
+
+
+def test_a_customer_nobody_knows_has_the_same_shape_with_nothing_in_it() -> None:
+    view = Shop().view_customer(caller(), "nobody", NOW - timedelta(days=1))
+    assert (view.profile, view.segment, view.specs, view.decisions) == (ProfileKind.NONE, None, (), ())
+    assert view.as_of == NOW - timedelta(days=1)
+
+
+def test_a_live_key_may_not_look_at_another_time() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        Shop().view_customer(caller(Mode.LIVE), "anna", NOW)
+    assert (refused.value.code, refused.value.field) == ("test-only", "time")
