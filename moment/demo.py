@@ -1,0 +1,167 @@
+"""``moment demo``: the whole of Moment once, with real households, leaving nothing running.
+
+Each step is the one its own command does; what is already there is reused. Nothing in the service knows of
+the demo: it is asked over HTTP, with a test key, at the time where the data ends.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from moment.home import Home
+
+_NEXT = """
+Try next (`moment` is .venv/bin/moment):
+  moment decide 1228 --explain     one household's decision, and why not for every other offer
+  moment models show propensity    what the served model says of itself
+  make serve                       keep the service up; its pages are at /docs
+  make mlflow-ui                   runs, figures and plots of the training
+  make feast-ui                    the feature store"""
+
+
+@click.group()
+def cli() -> None:
+    """Commands that ``moment`` mounts at the top."""
+
+
+@cli.command()
+def demo() -> None:
+    """History to features, models and decisions over HTTP, in minutes.
+
+    Uses the data of 2,469 households that comes with a package; needs no network. Repeating it reuses what is
+    there, and an interrupted one goes on where it was.
+
+    \b
+    Example:
+      moment demo
+    """  # noqa: D301 - click reads the escaped b as "keep these lines as they are"
+    from moment import demo_visit
+    from moment.home import Home
+
+    started = time.monotonic()
+    home = Home.find()
+    newest = _features(home, _ingest(home))
+    for model in ("segmentation", "propensity"):
+        _model(home, model)
+    demo_visit.visit(home, _key(home), newest)
+    click.echo(f"\nDone in {time.monotonic() - started:.0f} s, and nothing is left running.")
+    click.echo(f"Everything is in {home.root} and {home.mlruns}.")
+    click.echo(_NEXT)
+
+
+def _ingest(home: Home) -> int:
+    """Bring the households' history into the lake; return the number of its rows."""
+    from features.ingest import ingest
+    from features.sources.complete_journey import CompleteJourney
+
+    click.secho("1  What happened: a year of households at a grocer, onto the canonical tables", bold=True)
+    report = ingest(home, CompleteJourney.installed())
+    for table in report.tables:
+        click.echo(f"   {table.rows:>11,} {table.table:<14} {table.rejected:,} rejected")
+    return sum(table.rows for table in report.tables)
+
+
+def _features(home: Home, rows: int) -> datetime:
+    """Build the features and put the newest online; return the time they are as of."""
+    from moment.progress import step
+
+    click.secho(f"2  What we know: features from {rows:,} rows, each as it was known then", bold=True)
+    with step("Load Feast"):
+        from features.definitions import all_views
+        from features.snapshots import build, plan_for
+        from features.store import FeatureStore
+    views = all_views()
+    times = plan_for(home)
+    with step(f"Build snapshots at {len(times)} times", total=len(times)) as bar:
+        build(home, views, step=bar)
+    with step("Put the newest online"):
+        store = FeatureStore(home)
+        store.apply()
+        newest = store.materialize(datetime.now(UTC))
+    specs = sum(len(view.specs) for view in views)
+    click.echo(f"   {specs} features in {len(views)} views, as of {newest:%Y-%m-%d %H:%M} UTC")
+    return newest
+
+
+def _model(home: Home, model: str) -> None:
+    """Train a model that is not there yet, or was made for other features, and tell its figures."""
+    numbers = {"segmentation": "3  Who they are", "propensity": "4  What they answer"}
+    click.secho(f"{numbers[model]}: the {model} model", bold=True)
+    if not _is_current(home, model):
+        _train(home, model)
+    _tell_model(home, model)
+
+
+def _is_current(home: Home, model: str) -> bool:
+    from features.definitions import CUSTOMER_V1
+    from moment.errors import DependencyError
+    from serving.bundles import open_current_propensity, open_current_segmentation
+
+    try:
+        opened = (
+            open_current_propensity(home.bundles)
+            if model == "propensity"
+            else open_current_segmentation(home.bundles)
+        )
+    except DependencyError:
+        return False
+    return opened.contract.digest() == CUSTOMER_V1.digest()
+
+
+def _train(home: Home, model: str) -> None:
+    from training.pipelines.configuration import read_config
+
+    if model == "propensity":
+        from training.pipelines.propensity.pipeline import train as train_propensity
+        from training.pipelines.propensity.settings import CONFIG as PROPENSITY
+        from training.pipelines.propensity.settings import PropensitySettings
+
+        train_propensity(home, read_config(PROPENSITY, PropensitySettings))
+    else:
+        from training.pipelines.segmentation.pipeline import train as train_segmentation
+        from training.pipelines.segmentation.settings import CONFIG as SEGMENTATION
+        from training.pipelines.segmentation.settings import SegmentationSettings
+
+        train_segmentation(home, read_config(SEGMENTATION, SegmentationSettings))
+
+
+def _tell_model(home: Home, model: str) -> None:
+    from training.models_view import details
+
+    shown = details(home.bundles, model, None)
+    click.echo(
+        f"   {shown.model} {shown.version} ({shown.kind}), approval: none, figures with 95 % intervals"
+    )
+    for name, value, low, high in shown.figures:
+        between = "" if low is None or high is None else f"[{low:.4g}, {high:.4g}]"
+        click.echo(f"   {name:<34} {value:>9.4g} {between}")
+
+
+def _key(home: Home) -> Path:
+    """Return the file with the demo's test key, making the key where there is none that opens."""
+    from serving.adapters.identifiers import utc_now
+    from serving.bootstrap import open_keys
+    from serving.ports import Scope
+    from serving.records import Mode
+    from serving.use_cases.keys import create_key, digest
+
+    path = home.keys / "demo.key"
+    keys = open_keys(home)
+    try:
+        known = keys.find(digest(path.read_text().strip())) if path.is_file() else None
+        if known is None or known.revoked_at is not None:
+            new = create_key(
+                keys, mode=Mode.TEST, scopes=frozenset(Scope), channel=None, label="demo", now=utc_now()
+            )
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(f"{new.secret}\n")
+    finally:
+        keys.close()
+    return path

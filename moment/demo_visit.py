@@ -1,0 +1,182 @@
+"""The demo's visit: start the service, ask it over HTTP as a channel would, tell the answers, stop it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from moment.errors import DependencyError
+from moment.home import Home
+from moment.progress import step
+
+HOUSEHOLDS = ("1228", "2322", "718")
+"""Three that answered coupons before, with different lives."""
+
+_READY_SECONDS = 90
+_STOP_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Where and when somebody turns up."""
+
+    title: str
+    channel: str
+    placement: str
+    context: Mapping[str, str]
+
+
+def occasions(newest: datetime) -> tuple[Occasion, Occasion]:
+    """Return two occasions in the days after the newest features."""
+    evening = newest.replace(hour=18, minute=0) + timedelta(days=1)
+    morning = newest.replace(hour=8, minute=30) + timedelta(days=2)
+    return (
+        Occasion("on the web, at a desk in the evening", "web", "home", _at(evening, device="desktop")),
+        Occasion(
+            "in the app, on the phone in the morning, for delivery",
+            "app",
+            "home",
+            _at(morning, device="phone", fulfilment="delivery"),
+        ),
+    )
+
+
+def visit(home: Home, key: Path, newest: datetime) -> None:
+    """Ask the running service for each household on each occasion and print the answers."""
+    click.secho("5  What we do: decisions, asked over HTTP", bold=True)
+    with _service(home) as url:
+        client = _Client(url, key.read_text().strip())
+        click.echo(f"   {url}, key in {key} (a test key: it may set the time)")
+        for household in HOUSEHOLDS:
+            for occasion in occasions(newest):
+                _tell(client, household, occasion)
+
+
+def _at(instant: datetime, **context: str) -> dict[str, str]:
+    return {"time": f"{instant:%Y-%m-%dT%H:%M:%SZ}", **context}
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """The least a channel needs: standard library, a key, JSON."""
+
+    url: str
+    key: str
+
+    def call(self, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Send a request and return the answer."""
+        request = urllib.request.Request(  # noqa: S310 - our own service
+            f"{self.url}{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return dict(json.load(answer))
+        except urllib.error.HTTPError as error:
+            problem = json.load(error)
+            raise DependencyError(f"the service answered {error.code}: {problem.get('detail')}") from error
+
+
+def _tell(client: _Client, household: str, occasion: Occasion) -> None:
+    started = time.perf_counter()
+    answer = client.call(
+        "/v1/decisions",
+        {
+            "customer_id": household,
+            "channel": occasion.channel,
+            "placements": [{"name": occasion.placement}],
+            "context": dict(occasion.context),
+            "include": ["scores"],
+        },
+    )
+    milliseconds = (time.perf_counter() - started) * 1000
+    record = client.call(f"/v1/decisions/{answer['decision_id']}")
+    who = click.style(f"household {household}", bold=True)
+    click.echo(f"\n   {who} ({answer['segment']}), {occasion.title}: {milliseconds:.0f} ms")
+    for placement in answer["placements"]:
+        for offer in placement["offers"]:
+            _tell_offer(offer, record)
+    _tell_others(record)
+
+
+def _tell_offer(offer: dict[str, Any], record: dict[str, Any]) -> None:
+    scores = offer["scores"]
+    click.echo(f"     {offer['rank']}. {click.style(offer['content']['title'], fg='green')}")
+    if scores["priority"] is None:
+        click.echo("        fallback: nothing that competes was left for this slot")
+        return
+    value = scores["priority"] / scores["propensity"]
+    shown = next(item for item in record["considered"] if item["action"] == offer["action"])
+    rule = f"; {shown['rule']}" if shown["rule"] else ""
+    click.echo(
+        f"        {scores['propensity']:.1%} likely to be redeemed x {value:.2f} worth "
+        f"= priority {scores['priority']:.3f}{rule}"
+    )
+
+
+def _tell_others(record: dict[str, Any]) -> None:
+    funnel = record["funnel"]
+    steps = ("considered", "available", "eligible", "suitable", "scored", "shown")
+    click.echo("     " + click.style(" > ".join(f"{funnel[name]} {name}" for name in steps), dim=True))
+    why_not = next((item for item in record["considered"] if item["stage"] == "eligible"), None)
+    if why_not:
+        click.echo(click.style(f"     why not {why_not['action']}? {why_not['why']}", dim=True))
+
+
+@contextmanager
+def _service(home: Home) -> Iterator[str]:
+    """Run ``moment serve`` on a free port for the block and stop it afterwards, whatever happened."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {"MOMENT_HOME": str(home.root), "MOMENT_MLRUNS": str(home.mlruns)}
+    log = home.root / "demo-service.log"
+    command = [sys.executable, "-m", "moment.cli", "serve", "--port", str(port)]
+    with log.open("w") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        with step("Start the service"):
+            _wait(f"http://127.0.0.1:{port}", process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        _stop(process)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 - our own service
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    last = (log.read_text().strip().splitlines() or ["it said nothing"])[-1]
+    raise DependencyError(f"the service did not become ready: {last} (all of it: {log})")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
