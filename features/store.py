@@ -1,22 +1,45 @@
 """The one runtime client of Feast, offline and online.
 
+Feast is held to the contract: as many rows out as in and in their order, columns and dtypes as the contract
+says, and no value older than its ``max_age``. Feast drops, reorders and recasts on occasion, and serves
+expired values; nothing of that leaves this module.
+
 Feast is imported when a `FeatureStore` is made, which takes seconds; importing this module is cheap.
-Event times are UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import io
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
-from features.contract import FeatureContract, FeatureValue
+from features.contract import DType, FeatureContract, FeatureSpec, FeatureValue
+from features.definitions import all_views, contract_of
+from features.snapshots import as_of_column, newest_served, snapshot_times
+from moment.errors import InvariantViolation, StepMissing
 from moment.home import Home
+from moment.progress import SILENT, Step
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+
+BUILD_FIRST = "moment features build"
+APPLY_FIRST = "moment features apply"
+MATERIALIZE_FIRST = "moment features materialize"
+
+ROW = "asked_row"
+"""Our own id of an asked row, by which Feast's answer is put back in order."""
+
+MEMORY_LIMIT = "2GB"
+"""For DuckDB, through which Feast reads the snapshots."""
 
 
 class ValueState(StrEnum):
@@ -42,7 +65,7 @@ class CustomerRow:
     states
         Why each value is as it is.
     event_times
-        Per view, the time its values are as of, UTC.
+        Per view that has a row, the time its values are as of, UTC.
     """
 
     customer_id: str
@@ -55,6 +78,8 @@ class CustomerRow:
 class FeatureStore:
     """Feast, held to the contract.
 
+    An instance may be shared between threads; online reads then take turns.
+
     Parameters
     ----------
     home
@@ -62,17 +87,87 @@ class FeatureStore:
     """
 
     contract: FeatureContract
+    """The features, in order: those Moment ships and those installed packages add."""
 
     def __init__(self, home: Home) -> None:
+        from feast import FeatureStore as Feast
+
         self.home = home
+        self._views = all_views()
+        self.contract = contract_of(self._views)
+        self._by_view = {view.name: view.specs for view in self._views}
+        self._feast = Feast(config=_configuration(home))
+        self._online_views: dict[str, Any] | None = None
+        self._turn = Lock()
 
     def apply(self) -> None:
-        """Write entities, sources, views and services to the registry and make the online tables."""
-        raise NotImplementedError
+        """Write entities, sources, views and services to the registry and make the online tables.
 
-    def materialize(self, until: datetime) -> datetime:
-        """Load the newest snapshot that was served by ``until`` into the online store; return its time."""
-        raise NotImplementedError
+        Idempotent. Views that are no longer defined are taken away.
+
+        Raises
+        ------
+        StepMissing
+            There are no snapshots for a view to be read from.
+        """
+        from feature_repo.entities import CUSTOMER
+        from feature_repo.services import feature_service
+        from feature_repo.views import feature_view
+
+        for view in self._views:
+            self._snapshot_times(view.name)
+        views = {view.name: feature_view(view, self.home) for view in self._views}
+        service = feature_service(self.contract, views)
+        gone = [view for view in self._feast.list_feature_views() if view.name not in views]
+        with _quiet():
+            self._feast.apply([CUSTOMER, *views.values(), service], objects_to_delete=gone, partial=False)
+        self._online_views = None
+        # Readers go on while a materialization writes
+        with contextlib.closing(sqlite3.connect(self.home.feast / "online.db")) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+
+    def materialize(self, until: datetime, *, step: Step = SILENT) -> datetime:
+        """Load the newest snapshot that was served by a time into the online store.
+
+        Parameters
+        ----------
+        until
+            The time, UTC.
+        step
+            Told of each view done.
+
+        Returns
+        -------
+        datetime
+            What the features are as of.
+
+        Raises
+        ------
+        StepMissing
+            There are no snapshots yet, none was served by then, or the registry knows none of the views.
+        """
+        at = newest_served(self.snapshot_times(), until)
+        if at is None:
+            raise StepMissing(f"no snapshot was served by {until:%Y-%m-%dT%H:%MZ}", run=BUILD_FIRST)
+        self.refresh()
+        for name in self._applied_views():
+            with _quiet(), _duckdb_in_utc(self.home):
+                self._feast.materialize(at - timedelta(seconds=1), at, feature_views=[name])
+            step.advance(1, note=name)
+        return at
+
+    def snapshot_times(self) -> tuple[datetime, ...]:
+        """Return the times that every view has a snapshot of, oldest first.
+
+        Raises
+        ------
+        StepMissing
+            There is none.
+        """
+        shared = set.intersection(*(set(self._snapshot_times(view.name)) for view in self._views))
+        if not shared:
+            raise StepMissing("no time has a snapshot of every view", run=BUILD_FIRST)
+        return tuple(sorted(shared))
 
     def historical(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the features as they were served at each row's time.
@@ -85,15 +180,216 @@ class FeatureStore:
         Returns
         -------
         pandas.DataFrame
-            As many rows, in the same order, with the index of ``rows`` and the contract's columns: ``boolean``,
-            ``Int64``, ``float64``, ``object`` of str, ``object`` of tuples. Missing and expired are NA or None.
+            As many rows, in the same order, with the index of ``rows`` and the contract's columns:
+            ``boolean``, ``Int64``, ``float64``, ``object`` of str, ``object`` of tuples. Missing and expired
+            are NA or None. Rows of one customer and time share their tuples.
+
+        Raises
+        ------
+        StepMissing
+            The registry knows none of the views.
+        InvariantViolation
+            Feast returned other rows or columns than were asked for.
         """
-        raise NotImplementedError
+        import pandas as pd
+
+        asked = pd.DataFrame(
+            {
+                "customer_id": rows["customer_id"].astype(str).to_numpy(),
+                "event_timestamp": pd.to_datetime(rows["at"], utc=True).dt.as_unit("us").array,
+            }
+        )
+        place, distinct = _distinct(asked)
+        found = self._pull(distinct)
+        columns = {spec.name: _column(found, spec, place) for spec in self.contract}
+        return pd.DataFrame(columns, index=rows.index, columns=list(self.contract.names))
 
     def online(self, customer_ids: Sequence[str], now: datetime) -> list[CustomerRow]:
-        """Return what is known at ``now`` of each customer, in the order asked; unknown ones are not found."""
-        raise NotImplementedError
+        """Return what is known of each customer, in the order asked; unknown ones are not found.
+
+        Parameters
+        ----------
+        customer_ids
+            The customers.
+        now
+            The time of reading, UTC, by which values expire.
+
+        Raises
+        ------
+        StepMissing
+            The registry knows none of the views.
+        """
+        views = self._applied_views()
+        keys = [_entity_key(customer_id) for customer_id in customer_ids]
+        if not keys:
+            return []
+        provider, config = self._feast.provider, self._feast.config
+        with self._turn:
+            read = {name: provider.online_read(config, view, keys) for name, view in views.items()}
+        return [
+            self._row(customer_id, now, {name: found[place][1] for name, found in read.items()})
+            for place, customer_id in enumerate(customer_ids)
+        ]
 
     def newest_event_time(self) -> datetime:
-        """Return the time of the newest features online."""
-        raise NotImplementedError
+        """Return what the newest features online are as of.
+
+        Raises
+        ------
+        StepMissing
+            Nothing has been materialized.
+        """
+        self.refresh()
+        ends = [view.most_recent_end_time for view in self._applied_views().values()]
+        if not ends or None in ends:
+            raise StepMissing("nothing has been loaded into the online store", run=MATERIALIZE_FIRST)
+        oldest: datetime = min(ends)
+        return oldest.astimezone(UTC)
+
+    def refresh(self) -> None:
+        """Take notice of what others wrote to the registry since; reading never does."""
+        self._feast.refresh_registry()
+        self._online_views = None
+
+    def _applied_views(self) -> dict[str, Any]:
+        if self._online_views is None:
+            applied = {view.name: view for view in self._feast.list_feature_views()}
+            missing = [name for name in self._by_view if name not in applied]
+            if missing:
+                raise StepMissing(f"Feast's registry does not know the view {missing[0]}", run=APPLY_FIRST)
+            self._online_views = {name: applied[name] for name in self._by_view}
+        return self._online_views
+
+    def _snapshot_times(self, view: str) -> tuple[datetime, ...]:
+        times = snapshot_times(self.home, view)
+        if not times:
+            raise StepMissing(f"there are no snapshots of the view {view}", run=BUILD_FIRST)
+        return times
+
+    def _pull(self, distinct: pd.DataFrame) -> pa.Table:
+        """Return one row per asked customer and time, in the order asked, expired values null."""
+        self._applied_views()
+        count = len(distinct)
+        references = [f"{spec.view}:{spec.name}" for spec in self.contract]
+        references += [f"{view}:{as_of_column(view)}" for view in self._by_view]
+        with _quiet(), _duckdb_in_utc(self.home):
+            found = self._feast.get_historical_features(
+                distinct.assign(**{ROW: range(count)}), references, filter_by_created_timestamp=True
+            ).to_arrow()
+        found = found.sort_by(ROW)
+        if found[ROW].to_pylist() != list(range(count)):
+            raise InvariantViolation(
+                f"Feast returned {found.num_rows} rows for {count} asked; none may be lost"
+            )
+        return found
+
+    def _row(self, customer_id: str, now: datetime, read: Mapping[str, Any]) -> CustomerRow:
+        values: dict[str, FeatureValue] = {}
+        states: dict[str, ValueState] = {}
+        times: dict[str, datetime] = {}
+        for view, specs in self._by_view.items():
+            protos = read[view]
+            if protos is not None:
+                times[view] = datetime.fromtimestamp(protos[as_of_column(view)].int64_val, UTC)
+            for spec in specs:
+                value = None if protos is None else _value(protos.get(spec.name), spec.dtype)
+                state = ValueState.MISSING if value is None else ValueState.PRESENT
+                if value is not None and now - times[view] > spec.max_age:
+                    value, state = None, ValueState.EXPIRED
+                values[spec.name], states[spec.name] = value, state
+        return CustomerRow(customer_id, bool(times), values, states, times)
+
+
+def _configuration(home: Home) -> Any:  # noqa: ANN401 - Feast's RepoConfig
+    """Return the repository's configuration with every path in this home."""
+    import yaml
+    from feast.repo_config import RepoConfig
+
+    import feature_repo
+
+    folder = Path(feature_repo.__file__).parent
+    content = yaml.safe_load((folder / "feature_store.yaml").read_text())
+    for part in ("registry", "online_store"):
+        content[part]["path"] = str(home.feast / content[part]["path"])
+    return RepoConfig(**content, repo_path=folder)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Feast's own prints and bars out of what a script reads; errors are raised as ever."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+@contextlib.contextmanager
+def _duckdb_in_utc(home: Home) -> Iterator[None]:
+    """Bound the DuckDB Feast reads snapshots through, and let it compare instants in UTC wherever it runs."""
+    import ibis
+
+    connection = ibis.get_backend().con
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+    connection.execute(f"SET temp_directory = '{str(home.root / 'tmp').replace(chr(39), chr(39) * 2)}'")
+    yield
+
+
+def _distinct(asked: pd.DataFrame) -> tuple[Any, pd.DataFrame]:
+    """Return each row's place among the distinct rows, and those."""
+    places = asked.groupby(list(asked.columns), sort=False, dropna=False).ngroup()
+    return places.to_numpy(), asked.drop_duplicates(ignore_index=True)
+
+
+def _column(found: pa.Table, spec: FeatureSpec, places: Any) -> Any:  # noqa: ANN401 - numpy and pandas arrays
+    """Return a feature's values at places of the rows found, in the contract's dtype, expired ones null."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if spec.name not in found.column_names:
+        raise InvariantViolation(f"Feast returned no column {spec.name}; the contract names it")
+    age = pc.subtract(
+        pc.cast(pc.cast(found["event_timestamp"], pa.timestamp("us", "UTC")), pa.int64()),
+        pc.multiply(found[as_of_column(spec.view)], 1_000_000),
+    )
+    fresh = pc.less_equal(age, spec.max_age // timedelta(microseconds=1))
+    values = pc.if_else(fresh, found[spec.name], None)
+    match spec.dtype:
+        case DType.INT64:
+            return pd.array(values.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)).take(places)
+        case DType.BOOL:
+            return pd.array(values.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)).take(places)
+        case DType.FLOAT64:
+            return values.to_numpy().astype(np.float64).take(places)
+        case DType.STRING:
+            return np.array([*values.to_pylist(), None], dtype=object)[:-1].take(places)
+    lists = np.empty(len(values), dtype=object)
+    lists[:] = [None if value is None else tuple(value) for value in values.to_pylist()]
+    return lists.take(places)
+
+
+def _entity_key(customer_id: str) -> Any:  # noqa: ANN401 - Feast's message
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    return EntityKey(join_keys=["customer_id"], entity_values=[Value(string_val=customer_id)])
+
+
+def _value(proto: Any, dtype: DType) -> FeatureValue:  # noqa: ANN401 - Feast's message
+    field = _FIELDS[dtype]
+    if proto is None or not proto.HasField(field):
+        return None
+    value = getattr(proto, field)
+    if not dtype.is_scalar:
+        return tuple(value.val)
+    return None if value != value else value  # noqa: PLR0124 - NaN is missing
+
+
+_FIELDS = {
+    DType.BOOL: "bool_val",
+    DType.INT64: "int64_val",
+    DType.FLOAT64: "double_val",
+    DType.STRING: "string_val",
+    DType.STRING_LIST: "string_list_val",
+    DType.FLOAT_LIST: "double_list_val",
+}
