@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -179,6 +180,7 @@ OPERATIONS = (
 )
 
 
+@lru_cache
 def document() -> Document:
     """Return the description."""
     structs = [Problem, *_structs()]

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
+from litestar.params import FromPath
 
 from features.contract import FeatureContract
 from moment.errors import InvalidRequest
@@ -76,7 +77,9 @@ def router(office: Office, settings: Settings) -> Router:
         return ok(decision_answer(decide.settle(ask, entry)))
 
     @get("/decisions/{decision_id:str}")
-    async def read_decision(request: Request[None, None, State], decision_id: str) -> Response[bytes]:
+    async def read_decision(
+        request: Request[None, None, State], decision_id: FromPath[str]
+    ) -> Response[bytes]:
         caller = caller_of(request, office.keys)
         caller.require(Scope.READ_DECISIONS)
         refuse_parameters(request, ("include",))
@@ -87,7 +90,9 @@ def router(office: Office, settings: Settings) -> Router:
         return ok(record_answer(desk.recall(caller, decision_id), views=desk.views, scores=scores))
 
     @get("/customers/{customer_id:str}")
-    async def read_customer(request: Request[None, None, State], customer_id: str) -> Response[bytes]:
+    async def read_customer(
+        request: Request[None, None, State], customer_id: FromPath[str]
+    ) -> Response[bytes]:
         caller = caller_of(request, office.keys)
         caller.require(Scope.READ_CUSTOMERS)
         refuse_parameters(request, ("time",))
