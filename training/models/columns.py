@@ -64,7 +64,7 @@ class ModelColumn:
         """
         if self.categories is None:
             return _numbers(self.name, values)
-        return _codes(self.categories, values)
+        return to_codes(self.categories, values)
 
 
 def learn_columns(frame: pd.DataFrame) -> tuple[ModelColumn, ...]:
@@ -162,22 +162,34 @@ def _plain(name: str, value: object) -> Category:
     )
 
 
-def _numbers(name: str, values: pd.Series) -> NDArray[np.float32]:
+def to_floats(name: str, values: pd.Series) -> NDArray[np.float64]:
+    """Return a number column as floats (n_rows,), NaN where missing.
+
+    Raises
+    ------
+    FrameError
+        It holds text.
+    """
     try:
-        wide = pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
+        floats: NDArray[np.float64] = pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
         raise FrameError(f"column {name!r} was fitted as numbers and now holds something else") from error
-    with np.errstate(over="ignore"):
-        numbers: NDArray[np.float32] = wide.astype(np.float32)
-    infinite = int(np.isinf(numbers).sum())
-    if infinite:
-        raise FrameError(f"column {name!r} holds {infinite} infinite or too large values; clip or drop them")
-    return numbers
+    return floats
 
 
-def _codes(categories: Sequence[Category], values: pd.Series) -> NDArray[np.float32]:
+def to_codes(categories: Sequence[Category], values: pd.Series) -> NDArray[np.float32]:
+    """Return the position of each value among ``categories`` (n_rows,), NaN where missing or unseen."""
     known = {value: code for code, value in enumerate(categories)}
     positions, distinct = pd.factorize(values)
     table = np.array([known.get(value, np.nan) for value in distinct] + [np.nan], dtype=np.float32)
     found: NDArray[np.float32] = table[positions]
     return found
+
+
+def _numbers(name: str, values: pd.Series) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        numbers: NDArray[np.float32] = to_floats(name, values).astype(np.float32)
+    infinite = int(np.isinf(numbers).sum())
+    if infinite:
+        raise FrameError(f"column {name!r} holds {infinite} infinite or too large values; clip or drop them")
+    return numbers
