@@ -151,8 +151,9 @@ def engine(home: Home, *, memory_limit: str = "1GB", threads: int = 2) -> duckdb
     connection = duckdb.connect(
         config={"memory_limit": memory_limit, "threads": threads, "temp_directory": str(spill)}
     )
-    # Not in config: the zone needs an extension that is linked in but loaded only after connecting
-    connection.execute("SET TimeZone = 'UTC'")
+    # Not in config: the zone needs an extension that is linked in but loaded only after connecting. Global,
+    # because the connection's cursors are sessions of their own
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     return connection
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -12,6 +13,9 @@ import pytest
 
 from features.sources.complete_journey import CompleteJourney
 from features.sources.complete_journey.offers import Offer, offers, write_csv
+from serving.catalogue import load
+
+GROCERIES = Path(__file__).parents[2] / "serving" / "catalogue" / "examples" / "groceries.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +63,14 @@ def test_the_facts_print_as_csv(facts: tuple[Offer, ...]) -> None:
     assert header == "action_id,category,department,products,typical_price,penetration,value"
     assert first.startswith("coupon-adult-incontinence,ADULT INCONTINENCE,DRUG GM,")
     assert len(rest) == 157
+
+
+def test_the_groceries_catalogue_holds_every_offer_with_its_facts(facts: tuple[Offer, ...]) -> None:
+    actions = {str(action.action_id): action for action in load(GROCERIES).actions}
+    assert sorted(actions) == [offer.action_id for offer in facts]
+    for offer in facts:
+        action = actions[offer.action_id]
+        assert (action.group, action.attributes["department"]) == (offer.department, offer.department)
+        assert action.value == offer.value
+        for name in ("category", "products", "typical_price", "penetration"):
+            assert action.attributes[name] == getattr(offer, name), f"{offer.action_id}: {name}"

@@ -49,7 +49,7 @@ FILES = {
 
 MACROS = (
     f"CREATE MACRO zone() AS '{ZONE}'",
-    "CREATE MACRO day_begins(day) AS timezone(zone(), day::TIMESTAMP)::TIMESTAMP",
+    "CREATE MACRO day_begins(day) AS timezone('UTC', timezone(zone(), day::TIMESTAMP))",
     # What is known of households and stores has no date: it counts as known from the first day of the record
     "CREATE MACRO record_begins() AS day_begins(DATE '2017-01-01')",
     f"CREATE MACRO coupons_of_type_a() AS {COUPONS_OF_TYPE_A}",

@@ -293,6 +293,21 @@ def test_a_table_the_source_no_longer_has_leaves_the_lake(shop: Shop) -> None:
     assert shop.rows("SELECT count(*) FROM transactions") == [(0,)]
 
 
+@pytest.mark.parametrize("zone", ["America/Chicago", "Asia/Kolkata"])
+def test_the_machines_zone_changes_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    shop.ingest()
+    before = {name: content for name, (content, _) in shop.files().items()}
+    lake.record_file(shop.home, "shop").unlink()
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        shop.ingest()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert {name: content for name, (content, _) in shop.files().items()} == before
+
+
 def test_two_sources_share_a_table(shop: Shop, tmp_path: Path) -> None:
     shop.ingest()
     before = lake.digest(shop.home)

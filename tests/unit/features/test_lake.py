@@ -32,7 +32,9 @@ def test_the_session_is_in_utc_and_bounded(shop: Shop) -> None:
         found = connection.execute(
             "SELECT current_setting('TimeZone'), current_setting('memory_limit'), current_setting('threads')"
         ).fetchall()
+        cursor = connection.cursor().execute("SELECT current_setting('TimeZone')").fetchall()
     assert found == [("UTC", "190.7 MiB", 1)]
+    assert cursor == [("UTC",)]
 
 
 def test_ibis_sees_the_views(shop: Shop) -> None:
