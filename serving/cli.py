@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from serving.catalogue.cli import catalogue
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -25,6 +27,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for sc
 @click.group()
 def cli() -> None:
     """Commands that ``moment`` mounts at the top."""
+
+
+cli.add_command(catalogue)
 
 
 @cli.command()

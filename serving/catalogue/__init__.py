@@ -1,5 +1,22 @@
-"""Reading and checking of the catalogue: actions, treatments, rules and placements in versioned YAML."""
+"""Reading and checking of the catalogue: actions, treatments, rules and placements in versioned YAML.
 
-from serving.catalogue.loader import load
+``load`` is imported when it is first asked for: ``serving.catalogue.cli`` lives here too, and a command line
+that only prints its help should not wait for numpy and sqlglot.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serving.catalogue.loader import load
 
 __all__ = ["load"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "load":
+        from serving.catalogue.loader import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,11 +32,15 @@ class Section:
         The mapping.
     faults
         Where faults are collected.
+    line
+        The line of its name, where it has one.
     """
 
-    def __init__(self, file: str, where: str, node: Node, faults: list[Fault]) -> None:
+    def __init__(
+        self, file: str, where: str, node: Node, faults: list[Fault], *, line: int | None = None
+    ) -> None:
         self.where = where
-        self.line = node.line
+        self.line = node.line if line is None else line
         self._file = file
         self._faults = faults
         self._lines = node.key_lines
@@ -84,8 +88,8 @@ class Section:
     def section(self, key: str, where: str, *, required: bool = True) -> Section:
         """Return a mapping below; an empty one where it is missing."""
         node = self._take(key, required=required)
-        empty = Node(None, self._lines.get(key, self.line), {})
-        return Section(self._file, where, node or empty, self._faults)
+        line = self._lines.get(key, self.line)
+        return Section(self._file, where, node or Node(None, line, {}), self._faults, line=line)
 
     def sections(
         self, key: str, kind: str, *, required: bool = True, free: bool = False
