@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from moment.home import Home
 
 
-@pytest.fixture(scope="session")
-def lake_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home whose lake holds the whole of The Complete Journey, ingested once a session. Read it only."""
-    from features.ingest import ingest
-    from features.sources.complete_journey import CompleteJourney
+@dataclass(frozen=True)
+class Ingested:
+    """What ``moment ingest complete-journey`` left: a home, its report, and its peak memory in bytes."""
 
+    home: Home
+    report: dict[str, Any]
+    peak: int
+
+
+@pytest.fixture(scope="session")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+    """The Complete Journey, ingested once a session by the command in a process of its own."""
     root = tmp_path_factory.mktemp("lake_home")
     home = Home(root=root / "home", mlruns=root / "mlruns")
-    ingest(home, CompleteJourney.installed())
-    return home
+    environment = os.environ | {"MOMENT_HOME": str(home.root), "MOMENT_MLRUNS": str(home.mlruns)}
+    command = [sys.executable, "-m", "moment.cli", "ingest", "complete-journey", "--json"]
+    with (
+        (root / "report.json").open("wb") as out,
+        subprocess.Popen(command, stdout=out, env=environment) as process,
+    ):
+        # Not wait(): only this tells the memory of this one child
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Ingested(home, json.loads((root / "report.json").read_text()), usage.ru_maxrss * unit)
+
+
+@pytest.fixture(scope="session")
+def lake_home(ingested: Ingested) -> Home:
+    """A home whose lake holds the whole of The Complete Journey. Read it only."""
+    return ingested.home

