@@ -14,6 +14,8 @@ import pytest
 
 from moment.home import Home
 
+PROJECT = Path(__file__).parents[1]
+
 
 @dataclass(frozen=True)
 class Ingested:
@@ -33,7 +35,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Ingested:
     command = [sys.executable, "-m", "moment.cli", "ingest", "complete-journey", "--json"]
     with (
         (root / "report.json").open("wb") as out,
-        subprocess.Popen(command, stdout=out, env=environment) as process,
+        subprocess.Popen(command, stdout=out, env=environment, cwd=PROJECT) as process,
     ):
         # Not wait(): only this tells the memory of this one child
         _, status, usage = os.wait4(process.pid, 0)
