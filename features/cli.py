@@ -1,4 +1,4 @@
-"""The commands of the data: ``moment ingest``. Heavy modules are imported inside the commands."""
+"""``moment ingest`` and ``moment features``. Heavy modules are imported inside the commands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from features.features_cli import features
 
 if TYPE_CHECKING:
     from features.ingest import IngestReport
@@ -18,6 +20,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print the report a
 @click.group()
 def cli() -> None:
     """Commands that ``moment`` mounts at the top."""
+
+
+cli.add_command(features)
 
 
 @cli.group()

@@ -49,6 +49,7 @@ class Computation:
 
     def __init__(self, backend: Table, tables: Tables, views: Iterable[View], *, prefix: str = "") -> None:
         self._connection = backend.con
+        self._connection.execute("SET enable_progress_bar = false")
         self._prefix = prefix
         known: dict[str, Table] = dict(tables)
         for facts in in_order(facts for view in views for facts in view.facts):
