@@ -7,28 +7,22 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from features.contract import FeatureContract
 from moment import __version__
 from moment.errors import ConfigurationError, DependencyError, MomentError
 from moment.home import Home
-from serving.adapters.bundles import BundleScorer, BundleSegmenter
-from serving.adapters.catalogue_files import CatalogueFiles
 from serving.adapters.database import migrate
-from serving.adapters.feast_reader import FeastReader
-from serving.adapters.identifiers import time_ordered_id, utc_now
 from serving.adapters.sqlite_keys import SqliteKeys
-from serving.adapters.sqlite_records import SqliteRecords
-from serving.api.routes import Desk
-from serving.bundles import open_current_propensity, open_current_segmentation
-from serving.catalogue import load
-from serving.decision.catalogue import Catalogue
-from serving.decision.columns import Column, ColumnType
 from serving.ports import Keys
 from serving.settings import Settings
-from serving.use_cases.customers import ViewCustomer
-from serving.use_cases.decide import Decide
-from serving.use_cases.recall import Recall
+
+if TYPE_CHECKING:
+    from features.contract import FeatureContract
+    from serving.adapters.feast_reader import FeastReader
+    from serving.decision.catalogue import Catalogue
+    from serving.decision.columns import Column
+    from serving.use_cases.desk import Desk
 
 PACKAGED_CATALOGUE = Path(__file__).parent / "catalogue" / "examples" / "groceries.yaml"
 """What decides where no other catalogue is named."""
@@ -38,6 +32,8 @@ _RETRY_SECONDS = 5.0
 
 def columns_of(contract: FeatureContract) -> dict[str, Column]:
     """Return what a catalogue's rules may name of a customer."""
+    from serving.decision.columns import Column, ColumnType
+
     return {spec.name: Column(ColumnType(spec.dtype.value), spec.categories) for spec in contract.scalars}
 
 
@@ -54,13 +50,11 @@ def open_keys(home: Home) -> SqliteKeys:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The use cases, what the command line needs beside them, and how to close it all."""
+    """The use cases, what the command line needs beside them, and how to close the stores."""
 
     desk: Desk
-    keys: SqliteKeys
     catalogue: Catalogue
     features: FeastReader
-    segments: BundleSegmenter
     close: Callable[[], None]
 
 
@@ -76,14 +70,24 @@ def open_all(home: Home, settings: Settings) -> Opened:
     ConfigurationError
         The catalogue is wrong.
     """
-    # Imported here: this is where Feast comes in
+    # All that is heavy comes in here, so that `moment keys` need not wait for it
     from features.store import FeatureStore
+    from serving.adapters.bundles import BundleScorer, BundleSegmenter
+    from serving.adapters.catalogue_files import CatalogueFiles
+    from serving.adapters.feast_reader import FeastReader
+    from serving.adapters.identifiers import time_ordered_id, utc_now
+    from serving.adapters.sqlite_records import SqliteRecords
+    from serving.bundles import open_current_propensity, open_current_segmentation
+    from serving.catalogue import load
+    from serving.use_cases.customers import ViewCustomer
+    from serving.use_cases.decide import Decide
+    from serving.use_cases.desk import Desk
+    from serving.use_cases.recall import Recall
 
     segmentation = open_current_segmentation(home.bundles)
     propensity = open_current_propensity(home.bundles)
     with ExitStack() as opening:
-        keys = open_keys(home)
-        opening.callback(keys.close)
+        migrate(home.database)
         records = SqliteRecords(home.database)
         opening.callback(records.close)
         features = FeastReader(FeatureStore(home))
@@ -105,19 +109,21 @@ def open_all(home: Home, settings: Settings) -> Opened:
             code_version=__version__,
         )
 
+        # Nothing is served from an empty store; whether it answers is asked again by each readiness check
+        features.newest()
+
         def check() -> None:
-            features.newest()
-            records.find("")
+            features.read("readiness", utc_now())
+            records.find("readiness")
 
         desk = Desk(
             decide=decide,
             recall=Recall(records, archive),
             view_customer=ViewCustomer(features, segmenter, records, utc_now),
-            versions=decide.versions,
             contract=features.contract,
             check=check,
         )
-        return Opened(desk, keys, catalogue, features, segmenter, opening.pop_all().close)
+        return Opened(desk, catalogue, features, opening.pop_all().close)
 
 
 def _check_contract(served: FeatureContract, trained: FeatureContract, model: str) -> None:

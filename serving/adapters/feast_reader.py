@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from features.contract import FeatureContract
-from features.store import FeatureStore
 from moment.errors import DependencyError, MomentError
 from serving.decision.values import FeatureState
 from serving.ports import NOBODY, CustomerFacts
+
+if TYPE_CHECKING:
+    from features.store import FeatureStore
 
 _STATES = {state.value: state for state in FeatureState}
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime
-from functools import cached_property
 from typing import Protocol
 
 import msgspec
@@ -14,7 +12,6 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath
 
-from features.contract import FeatureContract
 from moment.errors import InvalidRequest
 from serving.api.access import caller_of
 from serving.api.answers import customer_answer, decision_answer, record_answer
@@ -22,30 +19,10 @@ from serving.api.decoding import decode, instant, read_body
 from serving.api.problems import AnyRequest
 from serving.api.schemas import Alive, Ready
 from serving.ports import Keys, Scope
-from serving.records import Versions
 from serving.settings import Settings
-from serving.use_cases.customers import ViewCustomer
-from serving.use_cases.decide import Decide
-from serving.use_cases.recall import Recall
+from serving.use_cases.desk import Desk
 
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True)
-class Desk:
-    """The use cases behind the addresses, once everything they need is open."""
-
-    decide: Decide
-    recall: Recall
-    view_customer: ViewCustomer
-    versions: Versions
-    contract: FeatureContract
-    check: Callable[[], None]
-
-    @cached_property
-    def views(self) -> dict[str, str]:
-        """The view of each feature."""
-        return {spec.name: spec.view for spec in self.contract}
 
 
 class Office(Protocol):

@@ -20,7 +20,6 @@ from serving.adapters.memory import (
     RuleSegmenter,
     TableScorer,
 )
-from serving.api.routes import Desk
 from serving.bootstrap import columns_of
 from serving.catalogue import load
 from serving.decision.catalogue import Catalogue
@@ -31,6 +30,7 @@ from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.customers import ViewCustomer
 from serving.use_cases.decide import Decide
+from serving.use_cases.desk import Desk
 from serving.use_cases.keys import create_key
 from serving.use_cases.recall import Recall
 
@@ -193,7 +193,6 @@ class Shop:
             decide=self.decide,
             recall=self.recall,
             view_customer=self.view_customer,
-            versions=self.decide.versions,
             contract=CONTRACT,
             check=lambda: None,
         )

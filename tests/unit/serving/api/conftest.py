@@ -10,9 +10,9 @@ import pytest
 from litestar import Litestar
 
 from serving.api.app import build
-from serving.api.routes import Desk
 from serving.ports import Keys
 from serving.settings import Settings
+from serving.use_cases.desk import Desk
 from tests.service.kit import Shop
 
 SETTINGS = Settings(max_body_bytes=4096, body_seconds=0.2)
