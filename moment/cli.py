@@ -28,12 +28,17 @@ COMMANDS: dict[str, Mounted] = {
     "demo": Mounted("moment.demo", "History to features, models and decisions over HTTP, in minutes."),
     "ingest": Mounted("features.cli", "Map a source onto the canonical tables of the lake."),
     "features": Mounted("features.cli", "Build, apply, materialize and document features."),
-    "training-set": Mounted("training.cli", "Assemble the training set of the propensity model."),
-    "train": Mounted("training.cli", "Train segmentation, propensity, or all."),
+    "training-set": Mounted(
+        "training.cli",
+        "Assemble the training set of the propensity model: who was presented what, and what was known then.",
+    ),
+    "train": Mounted(
+        "training.cli", "Train a model: out of time, against simpler contenders, into a bundle and MLflow."
+    ),
     "models": Mounted("training.cli", "List and show trained models."),
     "catalogue": Mounted("serving.cli", "Check and show a catalogue of actions and policies."),
     "keys": Mounted("serving.cli", "Create, list and revoke API keys."),
-    "decide": Mounted("serving.cli", "Decide for one customer from the shell, and say why."),
+    "decide": Mounted("serving.cli", "Decide for CUSTOMER here and now, without a server, and say why."),
     "serve": Mounted("serving.cli", "Keep the decision service up."),
 }
 
