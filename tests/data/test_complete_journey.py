@@ -1,4 +1,4 @@
-# ruff: noqa: S608 - the queries are the tests' own
+
 """What the mapping of The Complete Journey must give, each number measured on the package's files."""
 
 from __future__ import annotations

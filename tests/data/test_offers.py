@@ -1,4 +1,4 @@
-# ruff: noqa: S608 - the queries are the tests' own
+
 """The facts of the coupon offers, and that the shipped catalogue still agrees with them."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: S608 - the queries are the tests' own
+
 """A tiny shop as a source: files a test writes and then spoils."""
 
 from __future__ import annotations

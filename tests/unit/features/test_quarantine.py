@@ -1,4 +1,4 @@
-# ruff: noqa: S608 - the queries are the tests' own
+
 from __future__ import annotations
 
 import math

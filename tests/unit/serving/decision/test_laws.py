@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -206,3 +207,20 @@ def test_stated_probabilities_are_the_true_ones() -> None:
     for key, probability in stated.items():
         error = (probability * (1 - probability) / draws) ** 0.5
         assert abs(counted[key] / draws - probability) < 5 * error, key
+
+
+def test_more_treatments_do_not_give_an_action_more_chance() -> None:
+    made = catalogue(
+        action("a", treatments=[treatment("a-1"), treatment("a-2")]),
+        action("b"),
+        exploration=Proportional(),
+    )
+    left = shortlist(request(home=1), made, customer(), History(), NOW)
+    scores = scorer({}, otherwise=0.4)(left)
+    stated = {
+        offer.candidate.treatment.treatment_id: offer.action_probability
+        for seed in range(40)
+        for offer in choose(left, scores, History(), np.random.default_rng(seed)).offers
+    }
+
+    assert stated == pytest.approx({"a-1": 0.25, "a-2": 0.25, "b-web": 0.5})
