@@ -29,7 +29,7 @@ DERIVED: Mapping[str, Column] = {
 
 
 def complete_context(
-    request: Request, declared: tuple[ContextField, ...], now: datetime, timezone: str
+    request: Request, declared: tuple[ContextField, ...], now: datetime, zone: ZoneInfo
 ) -> dict[str, Scalar]:
     """Return every declared value: sent by the channel, derived by the core, or None.
 
@@ -41,15 +41,15 @@ def complete_context(
         The catalogue's declarations.
     now
         Time of the decision, with a time zone.
-    timezone
-        IANA zone in which hour and weekday are told.
+    zone
+        Where the customer is: hour, weekday and month are told there.
 
     Raises
     ------
     InvalidRequest
         A value that is not declared, not the channel's to set, or of the wrong type.
     """
-    local = now.astimezone(_zone(timezone))
+    local = now.astimezone(zone)
     derived: dict[str, Scalar] = {
         "channel": request.channel,
         "hour": local.hour,
@@ -64,8 +64,12 @@ def complete_context(
 
 
 @lru_cache(maxsize=512)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
+def zone_of(name: str | None, default: str) -> ZoneInfo:
+    """Return a customer's time zone, or the default where it is unknown or no zone at all."""
+    try:
+        return ZoneInfo(name or default)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo(default)
 
 
 def _checked(sent: Mapping[str, Scalar], declared: tuple[ContextField, ...]) -> dict[str, Scalar]:

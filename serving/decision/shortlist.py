@@ -13,7 +13,7 @@ from moment.errors import InvalidRequest, InvariantViolation
 from serving.decision.actions import Candidate
 from serving.decision.catalogue import Catalogue
 from serving.decision.considered import ConsideredTable
-from serving.decision.context import CONTEXT_PREFIX, complete_context
+from serving.decision.context import CONTEXT_PREFIX, complete_context, zone_of
 from serving.decision.parsing import nearest
 from serving.decision.plan import Plan, Slate
 from serving.decision.reasons import Reason
@@ -84,7 +84,8 @@ def shortlist(
     if now.tzinfo is None:
         raise InvariantViolation("the time of a decision needs a time zone; pass it in UTC")
     slates = _requested_slates(request, catalogue)
-    context = complete_context(request, catalogue.context, now, customer.timezone or catalogue.timezone)
+    zone = zone_of(customer.timezone, catalogue.timezone)
+    context = complete_context(request, catalogue.context, now, zone)
     row = {**customer.features, **{CONTEXT_PREFIX + name: value for name, value in context.items()}}
     plan = catalogue.plan
     considered = _consider(catalogue, slates, row, now)

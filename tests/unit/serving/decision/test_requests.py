@@ -120,8 +120,11 @@ def test_a_time_without_a_zone_is_our_own_mistake(shop: Catalogue) -> None:
         shortlist(request, shop, NOBODY, History(), datetime(2026, 3, 3))  # noqa: DTZ001
 
 
-def test_the_customers_own_zone_tells_the_hour(shop: Catalogue) -> None:
-    traveller = Customer(None, ProfileKind.NONE, timezone="Asia/Tokyo")
+@pytest.mark.parametrize(
+    ("timezone", "hour"), [("Asia/Tokyo", 20), (None, 12), ("Moon/Tycho", 12), ("../x", 12)]
+)
+def test_the_hour_is_told_where_the_customer_is(shop: Catalogue, timezone: str | None, hour: int) -> None:
+    traveller = Customer(None, ProfileKind.NONE, timezone=timezone)
     left = shortlist(Request("web", (PlacementRequest("home", 1),)), shop, traveller, History(), NOW)
 
-    assert left.context == {"channel": "web", "device": None, "hour": 20, "weekday": "tuesday"}
+    assert left.context == {"channel": "web", "device": None, "hour": hour, "weekday": "tuesday"}
