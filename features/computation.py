@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import ibis
 import pyarrow as pa
@@ -33,18 +35,18 @@ _DUCKDB = {
 
 
 class Computation:
-    """Facts of some views, held in temporary tables of one DuckDB connection.
+    """Facts of some views, held in tables of one DuckDB database.
 
     Parameters
     ----------
     backend
-        An Ibis DuckDB backend; temporary tables are made in it.
+        An Ibis DuckDB backend on a database of the caller's own; tables are made in it.
     tables
         Canonical tables by name.
     views
         The views to compute.
     prefix
-        Begins the name of every temporary table, so that two computations can share a connection.
+        Begins the name of every table, so that two computations can share a database.
     """
 
     def __init__(self, backend: Table, tables: Tables, views: Iterable[View], *, prefix: str = "") -> None:
@@ -56,15 +58,20 @@ class Computation:
             known[facts.name] = self._keep(backend, facts.name, facts.build(known))
         self._facts = known
         self._spine = self._keep(backend, SPINE, presence(tables))
-        self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{prefix}{GRID}" ("at" TIMESTAMP)')
-        self._grid = backend.table(prefix + GRID)
+        self._grid = ibis.table({"at": "timestamp"}, name=GRID)
 
-    def move_to(self, times: Sequence[datetime]) -> None:
-        """Compute at these times from now on."""
-        table = self._prefix + GRID
-        self._connection.execute(f'DELETE FROM "{table}"')  # noqa: S608 - a name of our own
-        rows = [[time.astimezone(UTC).replace(tzinfo=None)] for time in times]
-        self._connection.executemany(f'INSERT INTO "{table}" VALUES (?)', rows)  # noqa: S608
+    @contextmanager
+    def at(self, *times: datetime) -> Iterator[Any]:
+        """Open a DuckDB cursor in which `sql` computes at these times; cursors may be used in parallel."""
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute("SET TimeZone = 'UTC'")
+            cursor.execute(f'CREATE TEMP TABLE "{GRID}" ("at" TIMESTAMP)')
+            rows = [[time.astimezone(UTC).replace(tzinfo=None)] for time in times]
+            cursor.executemany(f'INSERT INTO "{GRID}" VALUES (?)', rows)  # noqa: S608 - a name of our own
+            yield cursor
+        finally:
+            cursor.close()
 
     def sql(self, view: View) -> str:
         """Return the query of a view's rows: ``customer_id``, ``at`` and the features in order."""
@@ -75,15 +82,16 @@ class Computation:
         query = ibis.to_sql(rows, dialect="duckdb")
         return f'SELECT customer_id::VARCHAR AS customer_id, "at", {columns} FROM ({query})'  # noqa: S608
 
-    def rows(self, view: View) -> pa.Table:
-        """Return a view's rows, ordered by time and customer."""
+    def rows(self, view: View, *times: datetime) -> pa.Table:
+        """Return a view's rows at these times, ordered by time and customer."""
         query = f'SELECT * FROM ({self.sql(view)}) ORDER BY "at", customer_id'  # noqa: S608
-        return self._connection.execute(query).to_arrow_table()
+        with self.at(*times) as cursor:
+            return cursor.execute(query).to_arrow_table()
 
     def _keep(self, backend: Table, name: str, table: Table) -> Table:
         name = self._prefix + name
         query = ibis.to_sql(table, dialect="duckdb")
-        self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {query}')
+        self._connection.execute(f'CREATE OR REPLACE TABLE "{name}" AS {query}')
         for column, dtype in table.schema().items():
             if dtype.is_string():
                 self._encode(name, column)
@@ -96,10 +104,9 @@ class Computation:
             f'SELECT approx_count_distinct("{column}"), count(*) FROM "{table}"'  # noqa: S608
         ).fetchone()
         if 0 < words < rows / ENCODE_BELOW:
-            self._connection.execute(
-                f'CREATE OR REPLACE TEMP TYPE "{table}_{column}" AS ENUM ({distinct} ORDER BY 1)'
-            )
-            self._connection.execute(f'ALTER TABLE "{table}" ALTER "{column}" TYPE "{table}_{column}"')
+            name = f"{table}_{column}"
+            self._connection.execute(f'CREATE OR REPLACE TYPE "{name}" AS ENUM ({distinct} ORDER BY 1)')
+            self._connection.execute(f'ALTER TABLE "{table}" ALTER "{column}" TYPE "{name}"')
 
 
 def definition_digest(tables: Tables, view: View) -> str:

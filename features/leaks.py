@@ -72,10 +72,8 @@ def find_leaks(
     found: list[Leak] = []
     for at in times:
         then = Computation(backend, _known_by(tables, at), views, prefix="then_")
-        everything.move_to([at])
-        then.move_to([at])
         for view in views:
-            found += _compare(view, at, everything.rows(view), then.rows(view))
+            found += _compare(view, at, everything.rows(view, at), then.rows(view, at))
     return tuple(found)
 
 

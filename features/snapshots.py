@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from pyarrow import ArrowException
@@ -32,6 +34,9 @@ SERVING_LAG = timedelta(hours=6)
 EVERY = timedelta(days=7)
 EPOCH = datetime(1970, 1, 5, tzinfo=UTC)
 """A Monday: snapshots of a week fall on Mondays, whenever they are built."""
+
+WRITERS = 2
+"""Snapshots computed at the same time."""
 
 DIGEST = "moment_digest"
 STAMP = "%Y%m%dT%H%M%SZ"
@@ -174,19 +179,20 @@ def _build(
     }
     built = sum(map(len, missing.values()))
     if built:
-        computation = Computation(
-            backend, tables, [view for view in views if any(view in m for m in missing.values())]
-        )
-        writers = {
-            view.name: _Writer(home, backend, view, computation.sql(view), digests[view.name])
-            for view in views
-        }
-    for at, unbuilt in missing.items():
-        if unbuilt:
-            computation.move_to([at])
-        for view in unbuilt:
-            writers[view.name].write(at)
-        step.advance(1, note=f"{at:%Y-%m-%d}")
+        computation = Computation(backend, tables, views)
+        writers = {view: _Writer(home, view, computation.sql(view), digests[view.name]) for view in views}
+
+        def write(at: datetime) -> datetime:
+            with computation.at(at) as cursor:
+                for view in missing[at]:
+                    writers[view].write(cursor, at)
+            return at
+
+        # One time's rows are too few to share between threads; two times at once keep two busy
+        backend.con.execute("SET threads = 1")
+        with ThreadPoolExecutor(WRITERS) as pool:
+            for at in pool.map(write, times):
+                step.advance(1, note=f"{at:%Y-%m-%d}")
     return BuildReport(tuple(times), built, len(times) * len(views) - built, removed)
 
 
@@ -195,24 +201,22 @@ class _Writer:
     """Writes the snapshots of one view."""
 
     home: Home
-    backend: Table
     view: View
     query: str
     digest: str
 
-    def write(self, at: datetime) -> None:
-        """Write the rows the query now gives as the snapshot at ``at``."""
+    def write(self, cursor: Any, at: datetime) -> None:  # noqa: ANN401 - untyped DuckDB
+        """Write what the query now gives as the snapshot at a time."""
         file = snapshot_file(self.home, self.view.name, at)
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_suffix(".partial")
         columns = ", ".join(f'"{feature.name}"' for feature in self.view.features)
-        served = f"{at + SERVING_LAG:%Y-%m-%d %H:%M:%S}+00"
         path = str(beside).replace("'", "''")
-        self.backend.con.execute(
+        cursor.execute(
             f"""
             COPY (
                 SELECT customer_id, timezone('UTC', "at") AS event_timestamp,
-                    TIMESTAMPTZ '{served}' AS served_at, {columns},
+                    TIMESTAMPTZ '{at + SERVING_LAG:%Y-%m-%d %H:%M:%S}+00' AS served_at, {columns},
                     {int(at.timestamp())}::BIGINT AS "{as_of_column(self.view.name)}"
                 FROM ({self.query}) ORDER BY customer_id
             ) TO '{path}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{DIGEST}: '{self.digest}'}})
