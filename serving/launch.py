@@ -139,11 +139,11 @@ def _announce(url: str, home: Home, stopping: threading.Event) -> None:
             continue
     else:
         return
+    files = sorted(home.keys.glob("*.key"), key=lambda file: file.stat().st_mtime)
+    key = str(files[-1]) if files else "KEYFILE"
+    body = '{"customer_id": "CUSTOMER", "channel": "web", "placements": [{"name": "home"}]}'
     click.echo(f"Moment answers at {url} (ready after {time.monotonic() - started:.1f} s)")
-    click.echo(f"  docs   {url}/docs   OpenAPI  {url}/openapi.json")
-    click.echo(f"  keys   {home.keys} (files), `moment keys list` (all)")
-    click.echo(f'  next   curl -s {url}/v1/decisions -H "Authorization: Bearer $(cat KEYFILE)" \\')
-    click.echo("           -H 'Content-Type: application/json' \\")
-    click.echo(
-        '           -d \'{"customer_id": "1228", "channel": "web", "placements": [{"name": "home"}]}\''
-    )
+    click.echo(f"  docs  {url}/docs, for machines {url}/openapi.json")
+    click.echo(f"  key   {key if files else '`moment keys create` makes one, `moment keys list` shows all'}")
+    click.echo(f"  try   curl {url}/v1/decisions -H 'Content-Type: application/json' \\")
+    click.echo(f"          -H \"Authorization: Bearer $(cat {key})\" -d '{body}'")

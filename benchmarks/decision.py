@@ -1,0 +1,183 @@
+"""How long one decision takes: in this process, stage by stage, and over HTTP from a client beside it.
+
+``python -m benchmarks.decision [--requests 2000]`` on the home that ``moment demo`` made. Everything is on:
+features from Feast, every candidate scored, the record on the disk before the answer. One request at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import click
+import numpy as np
+
+from benchmarks import machine
+from moment.home import Home
+from serving.adapters.identifiers import utc_now
+from serving.bootstrap import open_all, open_keys
+from serving.ports import Scope
+from serving.records import Mode, dump
+from serving.settings import Settings
+from serving.use_cases.access import Caller
+from serving.use_cases.asking import Ask
+from serving.use_cases.keys import create_key, revoke_key
+
+_WARM_UP = 50
+_READY_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Whom to decide for, and when."""
+
+    customers: tuple[str, ...]
+    at: datetime
+
+
+def main(argv: Sequence[str]) -> None:
+    """Measure and print both."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args(argv)
+    home = Home.find()
+    click.echo(f"{machine.facts()}; {arguments.requests} requests, one at a time")
+    setting = in_process(home, arguments.requests)
+    over_http(home, setting, arguments.requests, arguments.workers)
+
+
+def in_process(home: Home, requests: int) -> Setting:
+    """Measure the use case itself and its stages."""
+    opened = open_all(home, Settings.read())
+    setting = Setting(_customers(home), opened.features.newest() + timedelta(days=1, hours=18))
+    caller = Caller("benchmark", Mode.TEST, frozenset(Scope))
+    whole: list[float] = []
+    stages: dict[str, list[float]] = {}
+    candidates = 0
+    size = 0
+    for number in range(-_WARM_UP, requests):
+        ask = Ask(
+            setting.customers[number % len(setting.customers)], "web", (("home", None),), time=setting.at
+        )
+        started = time.perf_counter()
+        record = opened.desk.decide(caller, ask)
+        elapsed = (time.perf_counter() - started) * 1000
+        if number < 0:
+            continue
+        whole.append(elapsed)
+        recording = elapsed - sum(record.latency_ms.values())
+        for name, value in {**record.latency_ms, "record": recording}.items():
+            stages.setdefault(name, []).append(value)
+        candidates = len(record.scored.candidate)
+        stored = dump(record)
+        size = len(stored.open) + len(stored.personal or b"")
+    opened.close()
+    click.echo(f"\nin process: {_told(whole)}; last record: {candidates} scored, {size / 1024:.1f} KiB")
+    for name, values in stages.items():
+        click.echo(f"  {name:<10} {_told(values)}")
+    return setting
+
+
+def over_http(home: Home, setting: Setting, requests: int, workers: int) -> None:
+    """Measure a channel's view: one connection kept alive, the answer read whole."""
+    keys = open_keys(home)
+    new = create_key(
+        keys, mode=Mode.TEST, scopes=frozenset(Scope), channel=None, label="benchmark", now=utc_now()
+    )
+    try:
+        with _service(home, workers) as port:
+            times = list(_ask(port, new.secret, setting, requests))
+    finally:
+        revoke_key(keys, new.key.key_id, utc_now())
+        keys.close()
+    click.echo(
+        f"\nover HTTP:  {_told(times)}; {1000 * len(times) / sum(times):.0f} decisions/s by one client"
+    )
+
+
+def _ask(port: int, secret: str, setting: Setting, requests: int) -> Iterator[float]:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+    for number in range(-_WARM_UP, requests):
+        body = json.dumps(
+            {
+                "customer_id": setting.customers[number % len(setting.customers)],
+                "channel": "web",
+                "placements": [{"name": "home"}],
+                "context": {"time": setting.at.isoformat()},
+            }
+        )
+        started = time.perf_counter()
+        connection.request("POST", "/v1/decisions", body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        elapsed = (time.perf_counter() - started) * 1000
+        if answer.status != 200:
+            raise SystemExit(f"the service answered {answer.status}: {content.decode()}")
+        if number >= 0:
+            yield elapsed
+    connection.close()
+
+
+@contextmanager
+def _service(home: Home, workers: int) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    environment = os.environ | {"MOMENT_HOME": str(home.root), "MOMENT_MLRUNS": str(home.mlruns)}
+    command = [sys.executable, "-m", "moment.cli", "serve", "--port", str(port), "--workers", str(workers)]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603
+        try:
+            _wait(port, process)
+            yield port
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.2)
+        finally:
+            connection.close()
+    raise SystemExit("the service did not become ready; try `moment serve`")
+
+
+def _customers(home: Home) -> tuple[str, ...]:
+    import duckdb
+
+    files = Path(home.lake / "customers" / "*.parquet")
+    with duckdb.connect() as connection:
+        query = f"SELECT DISTINCT customer_id FROM '{files}' ORDER BY 1 LIMIT 500"  # noqa: S608
+        return tuple(str(row[0]) for row in connection.execute(query).fetchall())
+
+
+def _told(milliseconds: Sequence[float]) -> str:
+    p50, p90, p99 = np.percentile(milliseconds, [50, 90, 99])
+    return f"p50 {p50:6.2f} ms  p90 {p90:6.2f}  p99 {p99:6.2f}  max {max(milliseconds):7.2f}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
