@@ -40,7 +40,7 @@ def write_report(folder: Path, name: str, markdown: str, result: object) -> Path
 
 def to_json(result: object) -> bytes:
     """Return a result as JSON."""
-    return msgspec.json.encode(result, order="deterministic")
+    return msgspec.json.encode(msgspec.to_builtins(result, str_keys=True), order="deterministic")
 
 
 def interval(value: MetricInterval | None, digits: int = 3) -> str:

@@ -21,6 +21,9 @@ from training.pipelines.propensity.result import HEADLINE, SERVED, ContenderFigu
 from training.pipelines.propensity.settings import PropensitySettings
 from training.pipelines.propensity.training_set import TrainingSet
 
+_LEAST_TO_CHOOSE = 20
+"""With fewer observed positives held out, contenders are compared on all held-out rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -133,6 +136,7 @@ def _contenders(settings: PropensitySettings) -> dict[Kind, CalibratedContender]
             budget_seconds=model.budget_seconds,
             folds=model.folds,
             max_rounds=model.max_rounds,
+            max_rows=model.max_rows,
             min_offset_positives=model.min_offset_positives,
             monotone=dict(model.monotone) or None,
             random_state=seed,
@@ -143,13 +147,19 @@ def _contenders(settings: PropensitySettings) -> dict[Kind, CalibratedContender]
 def choose(
     train: Part, fitted: Mapping[Kind, CalibratedContender], settings: PropensitySettings
 ) -> Selection:
-    """Choose on training rows that were held out in time, so that the test stays untouched."""
-    held_out = np.logical_and.reduce([np.isfinite(model.held_out_probability_) for model in fitted.values()])
-    entries = [Entry(kind.value, model.held_out_probability_[held_out]) for kind, model in fitted.items()]
+    """Choose on training rows that were held out in time, so that the test stays untouched.
+
+    Of those, the rows calibration may use: probabilities are asked for observed exposure, and only there can
+    their level be judged.
+    """
+    judged = np.logical_and.reduce([np.isfinite(model.held_out_probability_) for model in fitted.values()])
+    observed = judged & (train.rows["exposure"] == "observed").to_numpy()
+    if train.answered[observed].sum() >= _LEAST_TO_CHOOSE:
+        judged = observed
     return choose_simplest(
-        entries,
-        train.answered[held_out],
-        train.customers[held_out],
+        [Entry(kind.value, model.held_out_probability_[judged]) for kind, model in fitted.items()],
+        train.answered[judged],
+        train.customers[judged],
         replicates=settings.evaluation.replicates,
         seed=settings.seed,
     )

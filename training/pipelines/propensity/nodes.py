@@ -153,24 +153,38 @@ def questions(rows: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     return rows[key].drop_duplicates().reset_index(drop=True), position
 
 
-def check_no_leak(rows: pd.DataFrame, newest_served: pd.Series) -> None:
-    """Refuse rows whose features were served after their presentation.
+def check_no_leak(
+    asked: pd.DataFrame, found: pd.DataFrame, served: pd.DataFrame, *, names: Sequence[str]
+) -> None:
+    """Refuse features other than those of the newest snapshot served at or before the presentation.
 
     Parameters
     ----------
-    rows
-        Labelled rows with ``at``.
-    newest_served
-        Time at which the newest of the row's features was served, aligned to ``rows``; missing where the row
-        has none.
+    asked
+        Distinct questions, ``customer_id`` and ``at``.
+    found
+        What the feature store answered, aligned to ``asked``.
+    served
+        The same features read from that snapshot itself, aligned; missing where there was none.
+    names
+        Numeric features to compare.
+
+    Raises
+    ------
+    InvariantViolation
+        A value differs: the store answered with what was not known, or not yet known.
     """
-    late = (newest_served > rows["at"]).to_numpy()
-    if late.any():
-        example = rows.loc[late].iloc[0]
-        raise InvariantViolation(
-            f"{int(late.sum())} training rows hold features served after their presentation, the first of "
-            f"customer {example['customer_id']} at {example['at']}; rebuild them with `moment features build`"
-        )
+    for name in names:
+        answer = found[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        truth = served[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        differs = ~((answer == truth) | (np.isnan(answer) & np.isnan(truth)))
+        if differs.any():
+            first = int(differs.argmax())
+            raise InvariantViolation(
+                f"{int(differs.sum())} of {len(asked)} questions were answered with a {name} that was not "
+                f"what was known then, the first of customer {asked['customer_id'].iloc[first]} at "
+                f"{asked['at'].iloc[first]}; build the features again with `moment features build`"
+            )
 
 
 def facts_of(rows: pd.DataFrame, actions: Mapping[str, ActionFacts]) -> list[ActionFacts]:

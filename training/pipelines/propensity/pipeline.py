@@ -148,6 +148,7 @@ def _record(record: Run, data: TrainingSet, result: PropensityResult, card: str)
         {
             "moment.bundle": result.version,
             "moment.data": result.data_digest,
+            "moment.snapshots": ", ".join(f"{at:%Y-%m-%dT%H:%MZ}" for at in data.snapshots),
             "moment.record": f"{data.record.begins:%Y-%m-%d} to {data.record.ends:%Y-%m-%d}",
         }
     )

@@ -21,6 +21,7 @@ class ModelSettings(Settings, frozen=True):
     budget_seconds: float
     folds: int
     max_rounds: int
+    max_rows: int
     min_offset_positives: int
     monotone: Mapping[str, int] = msgspec.field(default_factory=dict)
 

@@ -98,10 +98,8 @@ def _tuning_notes(measured: Measured) -> list[str]:
         return []
     said = [winner.fallback_reason_] if winner.fallback_reason_ else []
     if winner.stopped_early_:
-        said.append(
-            f"Tuning stopped at its time budget after {winner.trials_run_} trials: another machine may find "
-            "another model."
-        )
+        ran = f"Tuning stopped at its time budget after {len(winner.trial_losses_)} trials"
+        said.append(f"{ran}: another machine may find another model.")
     return said
 
 
@@ -153,6 +151,7 @@ def parameters(measured: Measured, settings: PropensitySettings) -> Mapping[str,
         "trials": model.trials,
         "budget_seconds": model.budget_seconds,
         "folds": model.folds,
+        "max_rows": model.max_rows,
         "min_offset_positives": model.min_offset_positives,
         "replicates": settings.evaluation.replicates,
         "calibration.slope": round(calibration.slope, 6),
@@ -161,5 +160,5 @@ def parameters(measured: Measured, settings: PropensitySettings) -> Mapping[str,
     trees = measured.fitted[Kind.XGBOOST]
     if isinstance(trees, PropensityModel):
         found |= {f"xgboost.{name}": value for name, value in trees.best_params_.items()}
-        found |= {"xgboost.rounds": trees.best_rounds_, "xgboost.trials_run": trees.trials_run_}
+        found |= {"xgboost.rounds": trees.best_rounds_, "xgboost.trials_run": len(trees.trial_losses_)}
     return found

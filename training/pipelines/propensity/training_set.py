@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from features import lake
-from features.contract import FeatureContract
+from features.contract import DType, FeatureContract, FeatureSpec
 from features.rows import ActionFacts, RowLayout, propensity_layout
+from features.snapshots import newest_served, snapshot_file
 from features.store import FeatureStore
 from moment.home import Home
 from moment.progress import step
@@ -57,6 +59,8 @@ class TrainingSet:
         The span of time the data speaks of.
     left_out
         How many presentations are in neither part, by reason.
+    snapshots
+        Times of the feature snapshots the rows were answered from, oldest first.
     digest
         SHA-256 of what the set was made from: lake, features and catalogue.
     """
@@ -69,6 +73,7 @@ class TrainingSet:
     actions: Mapping[str, ActionFacts]
     record: nodes.Record
     left_out: Mapping[str, int]
+    snapshots: tuple[datetime, ...]
     digest: str
 
     def describe(self) -> Described:
@@ -127,6 +132,7 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
         store = FeatureStore(home)
         asked, position = nodes.questions(rows)
         customers = store.historical(asked)
+        snapshots = _check_no_leak(home, store, asked, customers)
     with step(f"Build {len(rows):,} rows of customer, action and context"):
         layout = propensity_layout(store.contract, actions.values())
         frame = nodes.assemble(rows, customers, position, actions, layout)
@@ -143,12 +149,13 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
             "before the record begins": len(presentations) - len(labelled),
             "window spans the split": int((~split.used).sum()),
         },
+        snapshots=snapshots,
         digest=hashlib.sha256("".join(parts).encode()).hexdigest(),
     )
 
 
 def write_parquet(data: TrainingSet, path: Path) -> None:
-    """Write the rows with their identity, label, part and the model's columns to one parquet file, at once."""
+    """Write identity, label, part and the model's columns of every row to one parquet file, at once."""
     part = pd.Series("training", index=data.rows.index).mask(pd.Series(data.split.test), "test")
     identity = data.rows.drop(columns=[name for name in data.frame if name in data.rows])
     whole = pd.concat([identity.assign(part=part), data.frame], axis=1)
@@ -156,6 +163,38 @@ def write_parquet(data: TrainingSet, path: Path) -> None:
     beside = path.with_name(f".{path.name}.partial")
     whole.to_parquet(beside, index=False, compression="zstd", coerce_timestamps="us")
     beside.replace(path)
+
+
+def _check_no_leak(
+    home: Home, store: FeatureStore, asked: pd.DataFrame, found: pd.DataFrame
+) -> tuple[datetime, ...]:
+    """Compare Feast's answers with the snapshots that were the newest served then; return their times."""
+    numeric = [spec for spec in store.contract.scalars if spec.dtype in (DType.INT64, DType.FLOAT64)]
+    times = store.snapshot_times()
+    answered = {at: newest_served(times, at.to_pydatetime()) for at in asked["at"].unique()}
+    served = pd.concat([_served(home, numeric, asked, at, time) for at, time in answered.items()])
+    nodes.check_no_leak(asked, found, served.loc[asked.index], names=[spec.name for spec in numeric])
+    return tuple(sorted({time for time in answered.values() if time is not None}))
+
+
+def _served(
+    home: Home, specs: Sequence[FeatureSpec], asked: pd.DataFrame, at: pd.Timestamp, time: datetime | None
+) -> pd.DataFrame:
+    """Return one time's questions answered from one snapshot's files, without Feast."""
+    questions = asked.loc[asked["at"] == at, "customer_id"]
+    answers = pd.DataFrame(index=questions.index)
+    for view in dict.fromkeys(spec.view for spec in specs):
+        wanted = [spec for spec in specs if spec.view == view]
+        names = [spec.name for spec in wanted]
+        if time is None:
+            answers[names] = np.nan
+            continue
+        file = snapshot_file(home, view, time)
+        snapshot = pd.read_parquet(file, columns=["customer_id", *names]).set_index("customer_id")
+        fresh = [spec.name for spec in wanted if at - time <= spec.max_age]
+        values = snapshot[fresh].astype(np.float64).reindex(questions).reindex(columns=names)
+        answers[names] = values.to_numpy()
+    return answers
 
 
 def _read(home: Home) -> tuple[pd.DataFrame, pd.DataFrame, nodes.Record]:
