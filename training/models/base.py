@@ -194,11 +194,13 @@ class CalibratedContender(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, X: Table) -> FloatArray:  # noqa: N803
         """Return globally calibrated log-odds (n_rows,)."""
-        return self.calibration_.slope * self.margin(X) + self.calibration_.intercept
+        margin = self.margin(X)
+        return self.calibration_.slope * margin + self.calibration_.intercept
 
     def predict(self, X: Table) -> NDArray[Any]:  # noqa: N803
         """Return the likelier class of each row (n_rows,): for rare outcomes hardly ever the positive."""
-        chosen: NDArray[Any] = self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(np.int64)]
+        likely = self.predict_proba(X)[:, 1] > 0.5
+        chosen: NDArray[Any] = self.classes_[likely.astype(np.int64)]
         return chosen
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401
@@ -345,6 +347,8 @@ def _weights(sample_weight: ArrayLike | None, rows: int) -> FloatArray:
         raise FrameError(
             f"sample_weight.shape == {weight.shape}, expected ({rows},), finite and not negative"
         )
+    if not weight.any():
+        raise FrameError("sample_weight has all zero weights; leave it out or weigh some row")
     return weight
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from serving.bundles.calibration import sigmoid
 from training.evaluation.calibration import log_odds, row_losses
 from training.models.base import FitRows, thinned
+from training.models.calibration import best_intercept
 from training.models.columns import FrameError, ModelColumn
 from training.models.folds import Fold
 
@@ -28,18 +29,30 @@ Booster = Any  # xgboost ships no types
 
 Parameters = dict[str, float | int]
 
-FIRST_GUESS: Parameters = {
-    "max_depth": 4,
-    "eta": 0.05,
-    "min_child_weight": 5.0,
-    "subsample": 0.7,
-    "colsample_bynode": 0.3,
-    "reg_lambda": 10.0,
-}
-"""Tried before any search: strong shrinkage, for outcomes with a few hundred positives."""
+FIRST_GUESSES: tuple[Parameters, ...] = (
+    {
+        "max_depth": 2,
+        "eta": 0.035,
+        "min_child_weight": 5.0,
+        "subsample": 0.5,
+        "colsample_bynode": 0.12,
+        "reg_lambda": 2.0,
+    },
+    {
+        "max_depth": 4,
+        "eta": 0.05,
+        "min_child_weight": 5.0,
+        "subsample": 0.7,
+        "colsample_bynode": 0.3,
+        "reg_lambda": 10.0,
+    },
+)
+"""Tried before any search: hardly more than additive, for outcomes with a few hundred positives; and
+interactions, for more."""
 
 _MAX_BIN = 128
 _STRIDE = 10
+_FINAL_FACTOR = 4
 _PATIENCE = 4
 
 
@@ -50,14 +63,14 @@ class BoostingPlan:
     Parameters
     ----------
     trials
-        Parameter sets to try, `FIRST_GUESS` first.
+        Parameter sets to try, `FIRST_GUESSES` first.
     budget_seconds
         No trial is begun that would probably end after this.
     max_rounds
         Most trees.
     max_rows
-        More rows to learn from than this are thinned: every positive stays, negatives are drawn and weighted
-        up, so probabilities keep their level.
+        More rows to learn from than this are thinned in the search (than four times as many in the last fit):
+        every positive stays, negatives are drawn and weighted up, so probabilities keep their level.
     monotone
         1 or -1 by column: the score may only rise, or fall, with it.
     n_jobs
@@ -122,7 +135,9 @@ def boost(rows: FitRows, columns: Sequence[ModelColumn], plan: BoostingPlan) -> 
 
     Each trial trains one booster per fold with early stopping; a trial's loss is the log-loss over all judged
     rows at the one number of rounds that is best for all folds together, so that rounds and parameters carry
-    over to all rows. The search is Optuna's TPE with a fixed seed.
+    over to all rows. Each fold's level is set right before: the rate of outcomes moves from one time to the
+    next, calibration will follow it, and no parameter here should be chosen for having guessed it. The
+    search is Optuna's TPE with a fixed seed.
 
     References
     ----------
@@ -132,7 +147,7 @@ def boost(rows: FitRows, columns: Sequence[ModelColumn], plan: BoostingPlan) -> 
     kinds = ["c" if column.is_categorical else "q" for column in columns]
     arenas = [_arena(rows, fold, kinds, plan) for fold in rows.folds]
     best, losses, stopped_early = _search(arenas, fixed, rows.seed, plan)
-    everything = _quantized(rows, np.arange(len(rows.y)), kinds, plan)
+    everything = _quantized(rows, np.arange(len(rows.y)), kinds, _FINAL_FACTOR * plan.max_rows)
     booster = xgb.train({**fixed, **best.parameters}, everything, best.rounds)
     out_of_fold = np.full(len(rows.y), np.nan)
     for fold, judging in zip(rows.folds, best.boosters, strict=True):
@@ -169,8 +184,8 @@ def _base_rate(rows: FitRows) -> float:
     return float(np.clip(np.average(rows.y, weights=rows.weight), 1e-6, 1 - 1e-6))
 
 
-def _quantized(rows: FitRows, index: NDArray[np.int64], kinds: Sequence[str], plan: BoostingPlan) -> Any:  # noqa: ANN401
-    index, weight = thinned(rows, index, plan.max_rows)
+def _quantized(rows: FitRows, index: NDArray[np.int64], kinds: Sequence[str], max_rows: int) -> Any:  # noqa: ANN401
+    index, weight = thinned(rows, index, max_rows)
     return xgb.QuantileDMatrix(
         rows.matrix[index],
         rows.y[index],
@@ -183,7 +198,7 @@ def _quantized(rows: FitRows, index: NDArray[np.int64], kinds: Sequence[str], pl
 
 
 def _arena(rows: FitRows, fold: Fold, kinds: Sequence[str], plan: BoostingPlan) -> _Arena:
-    learn = _quantized(rows, fold.learn, kinds, plan)
+    learn = _quantized(rows, fold.learn, kinds, plan.max_rows)
     return _Arena(learn, rows.matrix[fold.judge], rows.y[fold.judge], rows.weight[fold.judge])
 
 
@@ -191,7 +206,8 @@ def _search(
     arenas: Sequence[_Arena], fixed: Mapping[str, object], seed: int, plan: BoostingPlan
 ) -> tuple[_Trial, tuple[float, ...], bool]:
     study = _quiet_study(seed)
-    study.enqueue_trial(FIRST_GUESS)
+    for guess in FIRST_GUESSES:
+        study.enqueue_trial(guess)
     started, longest = time.monotonic(), 0.0
     best: _Trial | None = None
     losses: list[float] = []
@@ -219,12 +235,12 @@ def _quiet_study(seed: int) -> Any:  # noqa: ANN401
 
 def _suggested(trial: Any) -> Parameters:  # noqa: ANN401
     return {
-        "max_depth": trial.suggest_int("max_depth", 2, 6),
-        "eta": trial.suggest_float("eta", 0.02, 0.2, log=True),
-        "min_child_weight": trial.suggest_float("min_child_weight", 1.0, 30.0, log=True),
-        "subsample": trial.suggest_float("subsample", 0.5, 1.0),
-        "colsample_bynode": trial.suggest_float("colsample_bynode", 0.1, 0.8),
-        "reg_lambda": trial.suggest_float("reg_lambda", 1.0, 100.0, log=True),
+        "max_depth": trial.suggest_int("max_depth", 1, 6),
+        "eta": trial.suggest_float("eta", 0.025, 0.1, log=True),
+        "min_child_weight": trial.suggest_float("min_child_weight", 1.0, 20.0, log=True),
+        "subsample": trial.suggest_float("subsample", 0.4, 0.9),
+        "colsample_bynode": trial.suggest_float("colsample_bynode", 0.05, 0.5, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 1.0, 50.0, log=True),
     }
 
 
@@ -253,10 +269,12 @@ def _followed(
     base = float(log_odds(float(str(parameters["base_score"]))))
     margin = np.full(len(arena.y), base)
     curve: list[float] = []
+    level = 0.0
     while len(curve) * _STRIDE < plan.max_rounds and len(curve) - int(np.argmin(curve or [0])) <= _PATIENCE:
         start = len(curve) * _STRIDE
         for round_ in range(start, start + _STRIDE):
             booster.update(arena.learn, round_)
         margin += margins(booster, arena.matrix, (start, start + _STRIDE)) - base
-        curve.append(float(arena.weight @ row_losses(arena.y, sigmoid(margin))[:, 0]))
+        level = best_intercept(margin, arena.y, arena.weight, start=level)
+        curve.append(float(arena.weight @ row_losses(arena.y, sigmoid(margin + level))[:, 0]))
     return booster, curve

@@ -105,7 +105,7 @@ def fit_line(margin: FloatArray, y: NDArray[np.int8], weight: FloatArray) -> tup
     centre = float(np.average(margin, weights=weight * np.where(y == 1, 1.0, 0.0)))
     z = margin - centre
     if np.ptp(z) < _TOLERANCE:
-        return 1.0, _intercept(margin, y, weight)
+        return 1.0, best_intercept(margin, y, weight)
     a, b = centre, 1.0
     for _ in range(_STEPS):
         p = sigmoid(a + b * z)
@@ -118,12 +118,15 @@ def fit_line(margin: FloatArray, y: NDArray[np.int8], weight: FloatArray) -> tup
         if np.abs(step).max() < _TOLERANCE:
             break
     if b < _LEAST_SLOPE:
-        return _LEAST_SLOPE, _intercept(_LEAST_SLOPE * margin, y, weight)
+        return _LEAST_SLOPE, best_intercept(_LEAST_SLOPE * margin, y, weight)
     return b, a - b * centre
 
 
-def _intercept(margin: FloatArray, y: NDArray[np.int8], weight: FloatArray) -> float:
-    a = 0.0
+def best_intercept(
+    margin: FloatArray, y: NDArray[np.int8], weight: FloatArray, *, start: float = 0.0
+) -> float:
+    """Return a of ``logit P(y) = a + margin`` by Newton's method from ``start``."""
+    a = start
     for _ in range(_STEPS):
         p = sigmoid(margin + a)
         slack = max(float(weight @ (p * (1.0 - p))), _TOLERANCE)

@@ -19,7 +19,7 @@ class PropensityModel(CalibratedContender):
     Parameters
     ----------
     trials
-        Parameter sets to try on the folds; 1 tries only the first guess.
+        Parameter sets to try on the folds, the first two given; 1 tries only the first.
     budget_seconds
         Wall-clock guard of the search: no trial is begun that would probably end after it. It can only end
         the search early, and ``stopped_early_`` then says so; the budget to reproduce is ``trials``.
@@ -28,7 +28,8 @@ class PropensityModel(CalibratedContender):
     max_rounds
         Most trees; early stopping finds how many.
     max_rows
-        From larger data all positives and a weighted draw of negatives are used.
+        From larger data the search uses all positives and a weighted draw of negatives; the last fit does
+        so from four times as many rows on.
     min_positives
         With fewer positive (or negative) rows, or none before and after any point in time, the model answers
         the prior rate, warns `FewPositivesWarning` and says why in ``fallback_reason_``.
@@ -99,7 +100,7 @@ class PropensityModel(CalibratedContender):
         budget_seconds: float = 40.0,
         folds: int = 3,
         max_rounds: int = 500,
-        max_rows: int = 100_000,
+        max_rows: int = 60_000,
         min_positives: int = 20,
         min_offset_positives: int = 50,
         monotone: Mapping[str, int] | None = None,
