@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import socket
 import threading
 import time
-import urllib.error
-import urllib.request
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from serving.ports import ApiKey
 
 _POLL_SECONDS = 0.25
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
@@ -63,11 +65,10 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
 def serve(home: Home, settings: Settings) -> None:
     """Run the service until it is told to stop (SIGINT or SIGTERM)."""
     keys = check(home, settings)
-    url = address_of(settings)
     click.echo(f"Opening stores and models; {len(keys)} key(s) open the door. Ctrl+C stops.", err=True)
     _pass_on(home, settings)
     stopping = threading.Event()
-    announcing = threading.Thread(target=_announce, args=(url, home, stopping), daemon=True)
+    announcing = threading.Thread(target=_announce, args=(settings, home, stopping), daemon=True)
     announcing.start()
 
     from serving.service import run
@@ -82,7 +83,7 @@ def serve(home: Home, settings: Settings) -> None:
 
 def address_of(settings: Settings) -> str:
     """Return the URL under which this machine reaches the service."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    host = _WILDCARDS.get(settings.host, settings.host)
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
@@ -128,17 +129,20 @@ def _pass_on(home: Home, settings: Settings) -> None:
     os.environ.update(told)
 
 
-def _announce(url: str, home: Home, stopping: threading.Event) -> None:
-    """Say where the service is once it answers."""
+def _announce(settings: Settings, home: Home, stopping: threading.Event) -> None:
+    """Say where the service is once it answers; what keeps it from answering is said once."""
     started = time.monotonic()
+    told = ""
     while not stopping.wait(_POLL_SECONDS):
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=30):  # noqa: S310 - our own address
-                break
-        except (urllib.error.URLError, OSError):
-            continue
+        status, problem = _readiness(settings)
+        if status == HTTPStatus.OK:
+            break
+        if problem not in ("", told):
+            click.echo(f"Not ready: {problem}", err=True)
+            told = problem
     else:
         return
+    url = address_of(settings)
     files = sorted(home.keys.glob("*.key"), key=lambda file: file.stat().st_mtime)
     key = str(files[-1]) if files else "KEYFILE"
     body = '{"customer_id": "CUSTOMER", "channel": "web", "placements": [{"name": "home"}]}'
@@ -147,3 +151,21 @@ def _announce(url: str, home: Home, stopping: threading.Event) -> None:
     click.echo(f"  key   {key if files else '`moment keys create` makes one, `moment keys list` shows all'}")
     click.echo(f"  try   curl {url}/v1/decisions -H 'Content-Type: application/json' \\")
     click.echo(f"          -H \"Authorization: Bearer $(cat {key})\" -d '{body}'")
+
+
+def _readiness(settings: Settings) -> tuple[int, str]:
+    """Ask whether the service is ready; return the status (0: no answer) and what it says is missing."""
+    host = _WILDCARDS.get(settings.host, settings.host)
+    # Not urllib, which would ask a proxy that the environment names
+    connection = http.client.HTTPConnection(host, settings.port, timeout=30)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        content = answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+    finally:
+        connection.close()
+    if answer.status == HTTPStatus.OK:
+        return answer.status, ""
+    return answer.status, str(json.loads(content).get("detail", "")) if content else ""

@@ -104,12 +104,16 @@ async def _receive(request: AnyRequest, limit: int) -> bytes:
     """Return the body. One that is too large is read on for a while, so that its sender sees the answer."""
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    more = True
+    while more and size <= _DISCARDED_BYTES:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise InvalidRequest("the body ended before its end", code="malformed-json")
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size <= limit:
             chunks.append(chunk)
-        elif size > _DISCARDED_BYTES:
-            break
+        more = message.get("more_body", False)
     if size > limit:
         raise InvalidRequest(f"the body may have {limit} bytes", code="body-too-large")
     return b"".join(chunks)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from moment.home import Home
+
+PROJECT = Path(__file__).parents[2]
+READY_SECONDS = 120
+CANARY = "canary-7f3c"
+"""A customer id that may be nowhere in what the service prints."""
+
+
+def environment(home: Home) -> dict[str, str]:
+    return os.environ | {"MOMENT_HOME": str(home.root), "MOMENT_MLRUNS": str(home.mlruns), "TZ": "UTC"}
+
+
+def moment(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the ``moment`` command on a home."""
+    command = [sys.executable, "-m", "moment.cli", *arguments]
+    return subprocess.run(
+        command, env=environment(home), cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with features online and two models, made once a session."""
+    root = tmp_path_factory.mktemp("service")
+    made = Home(root / "home", root / "mlruns")
+    command = [sys.executable, "-m", "tests.service.make_home", str(root)]
+    subprocess.run(command, env=environment(made), cwd=PROJECT, check=True, timeout=240)
+    return made
+
+
+@pytest.fixture(scope="session")
+def key(home: Home) -> str:
+    """A test key with every scope, made and written by the command."""
+    done = moment(home, "keys", "create", "--mode", "test", "--scope", "all", "--out-file", "tests.key")
+    assert done.returncode == 0, done.stderr
+    path = home.keys / "tests.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    return path.read_text().strip()
+
+
+@dataclass
+class Server:
+    """A running ``moment serve`` with two workers."""
+
+    process: subprocess.Popen[str]
+    home: Home
+    key: str
+    url: str = ""
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def output(self) -> str:
+        """All it has printed so far."""
+        return "".join(self.lines)
+
+    def client(self) -> httpx.Client:
+        headers = {"authorization": f"Bearer {self.key}"}
+        # Not to verify anything over plain HTTP saves reading all certificates for each client
+        return httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=30, verify=False)  # noqa: S501
+
+    def read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if found := re.match(r"Moment answers at (\S+)", line):
+                self.url = found[1]
+
+
+@pytest.fixture(scope="session")
+def server(home: Home, key: str) -> Iterator[Server]:
+    """The real service on a free port. At the end it must stop cleanly, having told no secrets."""
+    command = [sys.executable, "-m", "moment.cli", "serve", "--port", "0", "--workers", "2"]
+    process = subprocess.Popen(
+        command,
+        env=environment(home),
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    server = Server(process, home, key)
+    reader = threading.Thread(target=server.read, daemon=True)
+    reader.start()
+    deadline = time.monotonic() + READY_SECONDS
+    while not server.url and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    workers = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    try:
+        assert server.url, server.output
+        yield server
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+        reader.join(10)
+        assert process.stdout is not None
+        process.stdout.close()
+    assert process.returncode == 0
+    assert server.lines[-1] == "Stopped.\n"
+    assert not any(worker.is_running() for worker in workers)
+    assert CANARY not in server.output
+    assert key not in server.output
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as opened:
+        yield opened

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from moment.errors import ConfigurationError
+from serving.settings import Settings
+
+
+def test_the_service_listens_on_this_machine_only_unless_told_otherwise() -> None:
+    assert Settings.read({}) == Settings(host="127.0.0.1", port=3000, workers=1)
+
+
+def test_the_environment_is_read(tmp_path: Path) -> None:
+    catalogue = tmp_path / "my.yaml"
+    catalogue.touch()
+    read = Settings.read(
+        {
+            "MOMENT_HOST": "localhost",
+            "MOMENT_PORT": "8080",
+            "MOMENT_WORKERS": "2",
+            "MOMENT_CATALOGUE": str(catalogue),
+            "MOMENT_MAX_BODY_BYTES": "2048",
+            "MOMENT_BODY_SECONDS": "1.5",
+        }
+    )
+    assert read == Settings("127.0.0.1", 8080, 2, catalogue, 2048, 1.5)
+
+
+def test_every_wrong_value_is_reported_at_once() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.read(
+            {
+                "MOMENT_HOST": "moment.example",
+                "MOMENT_PORT": "70000",
+                "MOMENT_WORKERS": "many",
+                "MOMENT_CATALOGUE": "/no/such/file.yaml",
+                "MOMENT_BODY_SECONDS": "nan",
+            }
+        )
+    assert [fault.place for fault in refused.value.faults] == [
+        "MOMENT_HOST",
+        "MOMENT_PORT",
+        "MOMENT_WORKERS",
+        "MOMENT_CATALOGUE",
+        "MOMENT_BODY_SECONDS",
+    ]
+    assert "'moment.example' is no IP address; write e.g. 127.0.0.1" in str(refused.value)
