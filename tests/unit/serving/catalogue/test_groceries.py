@@ -64,13 +64,14 @@ def decided(
     at: datetime = TUESDAY_NOON,
     channel: str = "web",
     context: dict[str, Scalar] | None = None,
+    placement: str = "home",
 ) -> Decision:
     customer = (
         Customer(None, ProfileKind.NONE)
         if features is None
         else Customer(CustomerId("1"), ProfileKind.KNOWN, features)
     )
-    request = Request(channel, (PlacementRequest("home", 2),), context or {})
+    request = Request(channel, (PlacementRequest(placement, 2),), context or {})
     return decide(request, groceries, customer, History(), at, flat, np.random.default_rng(1))
 
 
@@ -110,7 +111,7 @@ def test_a_regular_customer_has_a_choice_and_a_stranger_a_small_one(groceries: C
         ),
         ("coupon-suntan", {}, {"at": datetime(2018, 6, 2, 18, tzinfo=UTC)}),
         ("coupon-cold-and-flu", {"at": datetime(2018, 6, 2, 18, tzinfo=UTC)}, {}),
-        ("coupon-family-planning", {}, {"channel": "app"}),
+        ("coupon-family-planning", {"channel": "app"}, {"channel": "app", "placement": "wallet"}),
         ("coupon-party-trays", {}, {"at": datetime(2018, 1, 4, 18, tzinfo=UTC)}),
     ],
 )
