@@ -240,10 +240,11 @@ class FeatureStore:
             Nothing has been materialized.
         """
         self.refresh()
-        ends = [view.most_recent_end_time for view in self._applied_views().values()]
-        if not ends or None in ends:
+        loads = [view.materialization_intervals for view in self._applied_views().values()]
+        if not all(loads):
             raise StepMissing("nothing has been loaded into the online store", run=MATERIALIZE_FIRST)
-        oldest: datetime = min(ends)
+        # The last load counts, not the latest time: an earlier snapshot may have been loaded since
+        oldest: datetime = min(intervals[-1][1] for intervals in loads)
         return oldest.astimezone(UTC)
 
     def refresh(self) -> None:
@@ -328,6 +329,7 @@ def _duckdb_in_utc(home: Home) -> Iterator[None]:
 
     connection = ibis.get_backend().con
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
     connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
     connection.execute(f"SET temp_directory = '{str(home.root / 'tmp').replace(chr(39), chr(39) * 2)}'")
     yield

@@ -230,7 +230,7 @@ VIEW = View(
     owner="us",
     purpose=Purpose.PROFILING,
     features=(
-        Feature("loyal_baskets", DType.INT64, "baskets", "All baskets", lambda rows: rows.count(), BASKETS, 0),
+        Feature("loyal_baskets", DType.INT64, "baskets", "All", lambda rows: rows.count(), BASKETS, 0),
     ),
 )
 """
@@ -238,7 +238,7 @@ VIEW = View(
 
 def package(folder: Path, value: str, source: str) -> None:
     """Install a package with one entry point in a folder, as pip would leave it."""
-    (folder / f"{value.split(':')[0]}.py").write_text(source)
+    (folder / f"{value.partition(':')[0]}.py").write_text(source)
     info = folder / "loyal_features-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: loyal-features\nVersion: 1.0\n")

@@ -1,15 +1,15 @@
-"""The leak check: it passes what Moment ships, on facts that become known late and bit by bit, and catches leaks."""
+"""The leak check passes what Moment ships, on facts known late and bit by bit, and catches planted leaks."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import ibis
 import numpy as np
 import pytest
 
 from features.contract import DType, Purpose
-from features.definition import Facts, Feature, Grain, Tables, View
+from features.definition import Facts, Feature, Grain, Table, Tables, Value, View
 from features.definitions import BUILT_IN
 from features.grains import BASKETS
 from features.leaks import find_leaks, refuse_leaks
@@ -29,21 +29,21 @@ def untidy() -> TinyLake:
     for customer in "abcdef":
         for number in range(25):
             at = float(rng.uniform(0, 60))
-            for product in range(int(rng.integers(1, 5))):
-                lines.append(
-                    line(
-                        customer,
-                        at,
-                        float(rng.integers(1, 900)) / 100,
-                        basket=f"{customer}{number}",
-                        product=str(product),
-                        known=at + float(rng.exponential(5)),
-                        category=str(rng.choice(["BREAD", "MILK", "BEEF"])),
-                        department=str(rng.choice(["GROCERY", "MEAT"])),
-                        location_id=str(rng.choice(["store-1", "store-2"])),
-                        coupon_discount=float(rng.choice([0.0, 0.5])),
-                    )
+            lines += [
+                line(
+                    customer,
+                    at,
+                    float(rng.integers(1, 900)) / 100,
+                    basket=f"{customer}{number}",
+                    product=str(product),
+                    known=at + float(rng.exponential(5)),
+                    category=str(rng.choice(["BREAD", "MILK", "BEEF"])),
+                    department=str(rng.choice(["GROCERY", "MEAT"])),
+                    location_id=str(rng.choice(["store-1", "store-2"])),
+                    coupon_discount=float(rng.choice([0.0, 0.5])),
                 )
+                for product in range(int(rng.integers(1, 5)))
+            ]
         for number in range(8):
             at = float(rng.uniform(0, 50))
             exposure = str(rng.choice(["observed", "imputed"]))
@@ -61,7 +61,7 @@ def test_what_moment_ships_does_not_leak(untidy: TinyLake) -> None:
     assert find_leaks(untidy.backend, untidy.tables, BUILT_IN, TIMES) == ()
 
 
-def plant(value: Any, grain: Grain = BASKETS) -> View:
+def plant(value: Callable[[Table], Value], grain: Grain = BASKETS) -> View:
     planted = Feature("planted", DType.FLOAT64, "days", "Planted", value, grain)
     return View("planted", "Planted", "test", Purpose.SERVICE, (planted,))
 
@@ -71,7 +71,7 @@ def caught(lake: TinyLake, view: View) -> list[str]:
 
 
 def test_facts_from_the_future_are_caught(untidy: TinyLake) -> None:
-    def all_spend(tables: Tables) -> Any:
+    def all_spend(tables: Tables) -> Table:
         lines = tables["transactions"]
         total = lines.group_by("customer_id").aggregate(all_spend=lines["amount"].sum())
         return lines.inner_join(total, "customer_id")
@@ -82,7 +82,7 @@ def test_facts_from_the_future_are_caught(untidy: TinyLake) -> None:
 
 
 def test_facts_that_ignore_when_they_were_known_are_caught(untidy: TinyLake) -> None:
-    def as_they_happened(tables: Tables) -> Any:
+    def as_they_happened(tables: Tables) -> Table:
         lines = tables["transactions"]
         return lines.mutate(known_at=lines["occurred_at"])
 
@@ -91,7 +91,7 @@ def test_facts_that_ignore_when_they_were_known_are_caught(untidy: TinyLake) -> 
 
 
 def test_an_answer_joined_before_it_was_known_is_caught(untidy: TinyLake) -> None:
-    def answered(tables: Tables) -> Any:
+    def answered(tables: Tables) -> Table:
         presentations, outcomes = tables["presentations"], tables["outcomes"]
         firsts = outcomes.group_by("presentation_id").aggregate(answer_at=outcomes["occurred_at"].min())
         return presentations.left_join(firsts, "presentation_id").drop("presentation_id_right")
@@ -101,7 +101,7 @@ def test_an_answer_joined_before_it_was_known_is_caught(untidy: TinyLake) -> Non
 
 
 def test_a_leak_names_the_feature_and_is_refused(untidy: TinyLake) -> None:
-    def long_known(tables: Tables) -> Any:
+    def long_known(tables: Tables) -> Table:
         lines = tables["transactions"]
         return lines.mutate(known_at=lines["occurred_at"] - ibis.interval(years=5))
 

@@ -83,11 +83,8 @@ def some_context(rng: np.random.Generator) -> dict[str, Any]:
 def as_historical(customers: list[dict[str, FeatureValue]]) -> pd.DataFrame:
     """Return customers as the feature store's historical frame holds them."""
     dtypes = {DType.BOOL: "boolean", DType.INT64: "Int64", DType.FLOAT64: "float64"}
-    columns = {}
-    for spec in CUSTOMER_V1:
-        column = pd.Series([customer[spec.name] for customer in customers], dtype=object)
-        columns[spec.name] = column.astype(dtypes[spec.dtype]) if spec.dtype in dtypes else column
-    return pd.DataFrame(columns)
+    frame = pd.DataFrame(customers, columns=list(CUSTOMER_V1.names), dtype=object)
+    return frame.astype({spec.name: dtypes.get(spec.dtype, "object") for spec in CUSTOMER_V1})
 
 
 def codes(frame: pd.DataFrame) -> np.ndarray[Any, Any]:
@@ -147,7 +144,7 @@ def test_cross_columns_are_the_customers_own_past_with_the_action() -> None:
         "group_presented": (8.0,),
         "group_answered": (2.0,),
     }
-    row = request_matrix(customer, [ACTIONS[1], ACTIONS[4]], {name: None for name in _context()}, LAYOUT)
+    row = request_matrix(customer, [ACTIONS[1], ACTIONS[4]], dict.fromkeys(_context()), LAYOUT)
     bought, never = (dict(zip(LAYOUT.names, values, strict=True)) for values in row)
     assert bought["cross_category_days_since"] == 73
     assert bought["cross_category_spend_share"] == 0.75

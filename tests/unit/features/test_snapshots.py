@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -33,7 +34,7 @@ def test_times_lie_on_a_fixed_grid_and_end_after_the_last_fact(
     assert last <= times[-1] < last + timedelta(hours=1)
     assert all(first < time for time in times[:-1])
     assert all((time - snapshots.EPOCH) % every == timedelta(0) for time in times[:-1])
-    assert all(later - earlier == every for earlier, later in zip(times[:-2], times[1:-1], strict=True))
+    assert all(later - earlier == every for earlier, later in pairwise(times[:-1]))
 
 
 def test_weekly_times_are_mondays_then_the_last_hour() -> None:

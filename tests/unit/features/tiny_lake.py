@@ -54,7 +54,7 @@ def day(number: float) -> datetime:
     return datetime(2017, 1, 2, tzinfo=UTC) + timedelta(days=number)
 
 
-def line(customer: str, at: float, amount: float = 10.0, **columns: Any) -> Row:
+def line(customer: str, at: float, amount: float = 10.0, **columns: Any) -> Row:  # noqa: ANN401 - any column
     """Return a line of a basket bought on a day."""
     basket = columns.pop("basket", f"{customer}-{at}")
     product = columns.pop("product", "1")
@@ -78,7 +78,7 @@ def line(customer: str, at: float, amount: float = 10.0, **columns: Any) -> Row:
     } | columns
 
 
-def offer(customer: str, at: float, action: str = "bread", **columns: Any) -> Row:
+def offer(customer: str, at: float, action: str = "bread", **columns: Any) -> Row:  # noqa: ANN401 - any column
     """Return a presentation made on a day."""
     campaign = columns.pop("campaign", "1")
     known = columns.pop("known", at)
