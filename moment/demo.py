@@ -24,6 +24,18 @@ Try next (`moment` is .venv/bin/moment):
   make mlflow-ui                   runs, figures and plots of the training
   make feast-ui                    the feature store"""
 
+_FIGURES = {
+    "rows": "presentations",
+    "positives": "redeemed",
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "top_decile_lift": "top-decile lift",
+    "log_loss": "log-loss",
+    "brier": "Brier",
+    "calibration_slope": "calibration slope",
+    "calibration_intercept": "calibration intercept",
+}
+
 
 @click.group()
 def cli() -> None:
@@ -91,11 +103,14 @@ def _features(home: Home, rows: int) -> datetime:
 
 def _model(home: Home, model: str) -> None:
     """Train a model that is not there yet, or was made for other features, and tell its figures."""
-    numbers = {"segmentation": "3  Who they are", "propensity": "4  What they answer"}
-    click.secho(f"{numbers[model]}: the {model} model", bold=True)
+    titles = {
+        "segmentation": "3  Who they are: personas",
+        "propensity": "4  What they answer: propensity, trained before September, tested after",
+    }
+    click.secho(titles[model], bold=True)
     if not _is_current(home, model):
         _train(home, model)
-    _tell_model(home, model)
+    _tell_personas(home) if model == "segmentation" else _tell_figures(home)
 
 
 def _is_current(home: Home, model: str) -> bool:
@@ -131,16 +146,34 @@ def _train(home: Home, model: str) -> None:
         train_segmentation(home, read_config(SEGMENTATION, SegmentationSettings))
 
 
-def _tell_model(home: Home, model: str) -> None:
+def _tell_personas(home: Home) -> None:
+    from serving.bundles import open_current_segmentation
+
+    personas = open_current_segmentation(home.bundles).model.personas
+    for persona in personas:
+        traits = click.style(", ".join(trait.split(" (")[0] for trait in persona.traits), dim=True)
+        click.echo(f"   {persona.share:>5.0%}  {persona.name:<36} {traits}")
+
+
+def _tell_figures(home: Home) -> None:
     from training.models_view import details
 
-    shown = details(home.bundles, model, None)
+    shown = details(home.bundles, "propensity", None)
+    figures = {name: (value, low, high) for name, value, low, high in shown.figures}
+    slices = {"": "all exposures", "observed/": "observed exposures"}
     click.echo(
-        f"   {shown.model} {shown.version} ({shown.kind}), approval: none, figures with 95 % intervals"
+        f"   {'out of time, 95 % interval':<28}" + "".join(f"{title:<28}" for title in slices.values())
     )
-    for name, value, low, high in shown.figures:
-        between = "" if low is None or high is None else f"[{low:.4g}, {high:.4g}]"
-        click.echo(f"   {name:<34} {value:>9.4g} {between}")
+    for metric, title in _FIGURES.items():
+        cells = (_interval(*figures[f"{part}{metric}"]) for part in slices)
+        click.echo(f"   {title:<28}" + "".join(f"{cell:<28}" for cell in cells))
+    click.echo(
+        f"   propensity {shown.version} ({shown.kind}), approval: none; all of it: reports/propensity.md"
+    )
+
+
+def _interval(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:,.0f}" if low is None or high is None else f"{value:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def _key(home: Home) -> Path:

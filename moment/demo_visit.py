@@ -106,7 +106,7 @@ def _tell(client: _Client, household: str, occasion: Occasion) -> None:
         },
     )
     milliseconds = (time.perf_counter() - started) * 1000
-    record = client.call(f"/v1/decisions/{answer['decision_id']}")
+    record = client.call(f"/v1/decisions/{answer['decision_id']}?include=scores")
     who = click.style(f"household {household}", bold=True)
     click.echo(f"\n   {who} ({answer['segment']}), {occasion.title}: {milliseconds:.0f} ms")
     for placement in answer["placements"]:
@@ -133,10 +133,12 @@ def _tell_offer(offer: dict[str, Any], record: dict[str, Any]) -> None:
 def _tell_others(record: dict[str, Any]) -> None:
     funnel = record["funnel"]
     steps = ("considered", "available", "eligible", "suitable", "scored", "shown")
-    click.echo("     " + click.style(" > ".join(f"{funnel[name]} {name}" for name in steps), dim=True))
-    why_not = next((item for item in record["considered"] if item["stage"] == "eligible"), None)
-    if why_not:
-        click.echo(click.style(f"     why not {why_not['action']}? {why_not['why']}", dim=True))
+    click.secho("     " + " > ".join(f"{funnel[name]} {name}" for name in steps), dim=True)
+    for stage in ("suitable", "arbitration"):
+        stopped = [item for item in record["considered"] if item["stage"] == stage]
+        if stopped:
+            best = max(stopped, key=lambda item: item["scores"]["priority"] or 0.0)
+            click.secho(f"     why not {best['action']}? {best['why']}", dim=True)
 
 
 @contextmanager
