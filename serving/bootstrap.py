@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from serving.settings import Settings
 if TYPE_CHECKING:
     from features.contract import FeatureContract
     from serving.adapters.feast_reader import FeastReader
+    from serving.bundles import PropensityBundle, SegmentationBundle
     from serving.decision.catalogue import Catalogue
     from serving.decision.columns import Column
     from serving.use_cases.desk import Desk
@@ -70,68 +70,72 @@ def open_all(home: Home, settings: Settings) -> Opened:
     ConfigurationError
         The catalogue is wrong.
     """
-    # All that is heavy comes in here, so that `moment keys` need not wait for it
-    from features.store import FeatureStore
+    # All that is heavy comes in below, so that `moment keys` need not wait for it
     from serving.adapters.bundles import BundleScorer, BundleSegmenter
     from serving.adapters.catalogue_files import CatalogueFiles
-    from serving.adapters.feast_reader import FeastReader
     from serving.adapters.identifiers import time_ordered_id, utc_now
     from serving.adapters.sqlite_records import SqliteRecords
-    from serving.bundles import open_current_propensity, open_current_segmentation
     from serving.catalogue import load
     from serving.use_cases.customers import ViewCustomer
     from serving.use_cases.decide import Decide
     from serving.use_cases.desk import Desk
     from serving.use_cases.recall import Recall
 
-    segmentation = open_current_segmentation(home.bundles)
-    propensity = open_current_propensity(home.bundles)
-    with ExitStack() as opening:
-        migrate(home.database)
-        records = SqliteRecords(home.database)
-        opening.callback(records.close)
-        features = FeastReader(FeatureStore(home))
-        _check_contract(features.contract, propensity.contract, "propensity")
-        _check_contract(features.contract, segmentation.contract, "segmentation")
-        path = catalogue_path(settings)
-        catalogue = load(path, columns_of(features.contract))
-        archive = CatalogueFiles(home.root / "catalogues")
-        archive.keep(path, catalogue)
-        segmenter = BundleSegmenter(segmentation)
-        decide = Decide(
-            catalogue=catalogue,
-            features=features,
-            segmenter=segmenter,
-            scorer=BundleScorer(propensity, catalogue.actions),
-            records=records,
-            clock=utc_now,
-            ids=time_ordered_id,
-            code_version=__version__,
-        )
-
-        # Nothing is served from an empty store; whether it answers is asked again by each readiness check
-        features.newest()
-
-        def check() -> None:
-            features.read("readiness", utc_now())
-            records.find("readiness")
-
-        desk = Desk(
-            decide=decide,
-            recall=Recall(records, archive),
-            view_customer=ViewCustomer(features, segmenter, records, utc_now),
-            contract=features.contract,
-            check=check,
-        )
-        return Opened(desk, catalogue, features, opening.pop_all().close)
+    models = _open_models(home)
+    features = _open_features(home, models)
+    path = catalogue_path(settings)
+    catalogue = load(path, columns_of(features.contract))
+    archive = CatalogueFiles(home.root / "catalogues")
+    archive.keep(path, catalogue)
+    migrate(home.database)
+    records = SqliteRecords(home.database)
+    segmenter = BundleSegmenter(models.segmentation)
+    decide = Decide(
+        catalogue=catalogue,
+        features=features,
+        segmenter=segmenter,
+        scorer=BundleScorer(models.propensity, catalogue.actions),
+        records=records,
+        clock=utc_now,
+        ids=time_ordered_id,
+        code_version=__version__,
+    )
+    desk = Desk(
+        decide=decide,
+        recall=Recall(records, archive),
+        view_customer=ViewCustomer(features, segmenter, records, utc_now),
+        contract=features.contract,
+    )
+    return Opened(desk, catalogue, features, records.close)
 
 
-def _check_contract(served: FeatureContract, trained: FeatureContract, model: str) -> None:
-    if served.digest() != trained.digest():
-        raise DependencyError(
-            f"the {model} model was trained on other features than are served; "
-            f"run `moment train {model}` again"
-        )
+@dataclass(frozen=True, slots=True)
+class _Models:
+    segmentation: SegmentationBundle
+    propensity: PropensityBundle
+
+
+def _open_models(home: Home) -> _Models:
+    from serving.bundles import open_current_propensity, open_current_segmentation
+
+    return _Models(open_current_segmentation(home.bundles), open_current_propensity(home.bundles))
+
+
+def _open_features(home: Home, models: _Models) -> FeastReader:
+    """Return the store, which must not be empty and must serve what the models were trained on."""
+    from features.store import FeatureStore
+    from serving.adapters.feast_reader import FeastReader
+
+    features = FeastReader(FeatureStore(home))
+    features.newest()
+    trained = {"segmentation": models.segmentation.contract, "propensity": models.propensity.contract}
+    for model, contract in trained.items():
+        if contract.digest() != features.contract.digest():
+            raise DependencyError(
+                f"the {model} model was trained on other features than are served; "
+                f"run `moment train {model}` again"
+            )
+    return features
 
 
 class LateOffice:

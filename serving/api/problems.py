@@ -110,7 +110,7 @@ def _of_framework(error: Exception) -> tuple[str, str]:
 
 def respond(refusal: Problem, headers: dict[str, str] | None = None) -> Response[bytes]:
     """Return the response of a problem."""
-    extra = dict(headers or {})
+    extra = {"Cache-Control": "no-store", **(headers or {})}
     if refusal.status == 401:
         extra["WWW-Authenticate"] = 'Bearer realm="moment"'
     if refusal.status == 503:

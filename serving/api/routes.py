@@ -22,6 +22,8 @@ from serving.ports import Keys, Scope
 from serving.settings import Settings
 from serving.use_cases.desk import Desk
 
+_UNKEPT = {"Cache-Control": "no-store"}
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -95,8 +97,8 @@ def probes(office: Office) -> Router:
 
 
 def ok(answer: msgspec.Struct) -> Response[bytes]:
-    """Return an answer as JSON."""
-    return Response(_encode(answer), media_type="application/json")
+    """Return an answer as JSON. It may be about a person: nobody on the way may keep it."""
+    return Response(_encode(answer), media_type="application/json", headers=_UNKEPT)
 
 
 def refuse_parameters(request: AnyRequest, known: Collection[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,15 +22,17 @@ class Desk:
         The use cases.
     contract
         The features they know of a customer.
-    check
-        Asks every store whether it answers; DependencyError when one does not.
     """
 
     decide: Decide
     recall: Recall
     view_customer: ViewCustomer
     contract: FeatureContract
-    check: Callable[[], None]
+
+    def check(self) -> None:
+        """Ask every store whether it answers; DependencyError when one does not."""
+        self.decide.features.read("readiness", self.decide.clock())
+        self.decide.records.find("readiness")
 
     @property
     def versions(self) -> Versions:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped]
 import pytest
 
 from moment.home import Home
@@ -102,7 +101,6 @@ def server(home: Home, key: str) -> Iterator[Server]:
     deadline = time.monotonic() + READY_SECONDS
     while not server.url and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
-    workers = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     try:
         assert server.url, server.output
         yield server
@@ -115,7 +113,9 @@ def server(home: Home, key: str) -> Iterator[Server]:
         process.stdout.close()
     assert process.returncode == 0
     assert server.lines[-1] == "Stopped.\n"
-    assert not any(worker.is_running() for worker in workers)
+    # No worker is left that still listens
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(server.url, trust_env=False)
     assert CANARY not in server.output
     assert key not in server.output
 

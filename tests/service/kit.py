@@ -194,7 +194,6 @@ class Shop:
             recall=self.recall,
             view_customer=self.view_customer,
             contract=CONTRACT,
-            check=lambda: None,
         )
 
     def key(

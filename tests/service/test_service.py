@@ -93,6 +93,7 @@ def test_a_customer_nobody_knows_gets_a_decision(client: httpx.Client, customer:
     answer = client.post("/v1/decisions", json=body).json()
     assert answer["profile"] == "none"
     assert answer["placements"][0]["offers"]
+    assert client.get(f"/v1/customers/{CANARY}").json()["profile"] == "none"
 
 
 def test_one_request_asked_by_many_at_once_is_decided_once(server: Server) -> None:

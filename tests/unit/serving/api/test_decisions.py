@@ -21,6 +21,7 @@ def test_an_answer_has_exactly_the_promised_shape(counter: Counter, shop: Shop) 
     answered = counter.decide(body())
     assert answered.status_code == 200
     assert answered.headers["content-type"] == "application/json"
+    assert answered.headers["cache-control"] == "no-store"
     answer = answered.json()
     assert list(answer) == [
         "decision_id",

@@ -13,7 +13,8 @@ from litestar import Litestar
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import serving
-from serving.api.openapi import OPERATIONS, Operation, document
+from serving.api.openapi import document
+from serving.api.operations import OPERATIONS, Operation
 from serving.api.problems import KINDS
 from tests.unit.serving.api.conftest import Counter
 
