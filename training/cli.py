@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from training.pipelines.segmentation.result import SegmentationResult
     from training.pipelines.segmentation.settings import SegmentationSettings
 
+_AFTER_TRAINING = """
+Next: moment decide CUSTOMER, or moment serve
+      mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db   to see runs, plots and versions"""
+
 MODELS = ("segmentation", "propensity")
 
 _catalogue = click.option(
@@ -92,7 +96,11 @@ def train_propensity(
       moment train propensity --trials 30 --budget 300
     """  # noqa: D301
     result = _train_propensity(_propensity_settings(trials, budget, seed), catalogue)
-    _print_json(result) if as_json else _show_propensity(result)
+    if as_json:
+        _print_json(result)
+        return
+    _show_propensity(result)
+    click.echo(_AFTER_TRAINING)
 
 
 @train.command("segmentation")
@@ -106,7 +114,11 @@ def train_segmentation(seed: int | None, *, as_json: bool) -> None:
       moment train segmentation --seed 7
     """  # noqa: D301
     result = _train_segmentation(_segmentation_settings(seed))
-    _print_json(result) if as_json else _show_segmentation(result)
+    if as_json:
+        _print_json(result)
+        return
+    _show_segmentation(result)
+    click.echo("\nNext: moment train propensity, or moment decide CUSTOMER")
 
 
 @train.command("all")
@@ -130,8 +142,8 @@ def train_all(
         _print_json({"segmentation": segmentation, "propensity": propensity})
         return
     _show_segmentation(segmentation)
-    click.echo()
     _show_propensity(propensity)
+    click.echo(_AFTER_TRAINING)
 
 
 @cli.group()
@@ -249,7 +261,7 @@ def _show_propensity(result: PropensityResult) -> None:
 
     click.echo(f"Propensity {result.version}, {result.kind}. {result.selection.reason}")
     shown = ("closed", "observed")
-    table = _table("out of time, 95 % interval", *(SLICES[name] for name in shown))
+    table = _table("out of time", *(SLICES[name] for name in shown))
     counts = [f"{result.figures[name].rows:,} / {result.figures[name].positives:,}" for name in shown]
     table.add_row("rows / answered", *counts)
     for metric, title in METRICS.items():
@@ -260,7 +272,6 @@ def _show_propensity(result: PropensityResult) -> None:
         if item.verdict != "pass":
             click.echo(f"Gate {item.gate.metric}, {SLICES[item.gate.slice]}: {item.verdict}.")
     click.echo(f"Report: {Home.find().reports / 'propensity.md'} ({result.seconds:.0f} s)")
-    click.echo("\nNext: moment serve, or moment decide CUSTOMER")
 
 
 def _show_segmentation(result: SegmentationResult) -> None:
@@ -272,12 +283,13 @@ def _show_segmentation(result: SegmentationResult) -> None:
     )
     table = _table("persona", "share", "what sets it apart")
     for persona in result.personas:
-        table.add_row(persona.name, f"{persona.share:.0%}", ", ".join(persona.traits))
+        # The report has the figures behind each trait
+        traits = ", ".join(trait.split(" (")[0] for trait in persona.traits)
+        table.add_row(persona.name, f"{persona.share:.0%}", traits)
     _show(table)
     stability = interval(result.stability[len(result.personas)], 2)
     click.echo(f"Stability (adjusted Rand index of resamples): {stability}.")
-    click.echo(f"Report: {Home.find().reports / 'segmentation.md'} ({result.seconds:.0f} s)")
-    click.echo("\nNext: moment train propensity, or moment decide CUSTOMER")
+    click.echo(f"Report: {Home.find().reports / 'segmentation.md'} ({result.seconds:.0f} s)\n")
 
 
 def _table(*columns: str) -> Table:

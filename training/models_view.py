@@ -16,9 +16,9 @@ from serving.bundles import (
     versions,
 )
 
-_HEADLINE = ("auc", "average_precision", "top_decile_lift", "stability")
+_HEADLINE = {"auc": "AUC", "top_decile_lift": "lift", "stability": "stability"}
 
-CURRENT, KEPT = "current, approval: none", "kept"
+CURRENT, KEPT = "current", "kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,12 @@ def _line(bundles: Path, model: str, folder: Path) -> Line:
         manifest = read_manifest(folder)
     except BundleRefused as refused:
         return Line(model, folder.name, "-", "-", "-", f"refused: {refused.reason}")
+    metrics = manifest.about.metrics
     figures = ", ".join(
-        f"{name} {value:.3g}" for name, value, _, _ in _figures(manifest) if name in _HEADLINE
+        f"{title} {metrics[name]:.3g}" for name, title in _HEADLINE.items() if name in metrics
     )
-    about = manifest.about
-    return Line(model, folder.name, manifest.kind, about.created_at, figures, _state(bundles, model, folder))
+    trained = manifest.about.created_at[:16].replace("T", " ")
+    return Line(model, folder.name, manifest.kind, trained, figures, _state(bundles, model, folder))
 
 
 def _state(bundles: Path, model: str, folder: Path) -> str:

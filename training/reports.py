@@ -114,7 +114,7 @@ def propensity_card(result: PropensityResult) -> str:
         figures_table({SLICES[name]: item for name, item in result.figures.items()}, "metric"),
         "## Who competed",
         (
-            f"{result.selection.reason} The figures below are out of time, of {SLICES[HEADLINE]} and, after "
+            f"{result.selection.reason}. The figures below are out of time, of {SLICES[HEADLINE]} and, after "
             "the semicolon, of the observed ones among them."
         ),
         _contenders(result),

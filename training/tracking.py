@@ -124,6 +124,10 @@ def connect(home: Home) -> Any:  # noqa: ANN401 - a module without types
 
     mlflow.set_tracking_uri(tracking_uri(home))
     mlflow.set_registry_uri(tracking_uri(home))
+    with warnings.catch_warnings():
+        # MLflow's own tables use a loader SQLAlchemy has deprecated; it says so when they are first met
+        warnings.filterwarnings("ignore", message="The ``noload`` loader strategy")
+        mlflow.search_experiments(max_results=1)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow

@@ -82,7 +82,7 @@ def leaking(data: TrainingSet) -> tuple[str, ...]:
 def notes(data: TrainingSet, measured: Measured) -> tuple[str, ...]:
     """Say what a reader must know before the figures."""
     return (
-        f"Chosen: {measured.selection.reason}",
+        f"Chosen: {measured.selection.reason}.",
         *_tuning_notes(measured),
         _calibration_note(measured),
         _imputed_note(data),
