@@ -116,20 +116,18 @@ def connect(home: Home) -> Any:  # noqa: ANN401 - a module without types
     The first use makes the database, which takes some seconds.
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    # MLflow and alembic would narrate on standard error, across our progress
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     home.mlruns.mkdir(parents=True, exist_ok=True)
     import mlflow
 
+    # MLflow and alembic would narrate on standard error, across our progress
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(tracking_uri(home))
     mlflow.set_registry_uri(tracking_uri(home))
     with warnings.catch_warnings():
         # MLflow's own tables use a loader SQLAlchemy has deprecated; it says so when they are first met
         warnings.filterwarnings("ignore", message="The ``noload`` loader strategy")
         mlflow.search_experiments(max_results=1)
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow
 
 

@@ -7,11 +7,14 @@ place where it is applied, so training and serving cannot differ.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+_ROWS_AT_ONCE = 8192
+"""Bounds the memory of scoring many rows; a row's margin does not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,53 @@ class LinearColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class _Numbers:
+    """The numeric columns side by side, so that all are computed at once; each array is (columns,)."""
+
+    index: NDArray[np.intp]
+    log: NDArray[np.intp]
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    limit: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    missing: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, columns: Sequence[LinearColumn]) -> Self:
+        numeric = [(index, column) for index, column in enumerate(columns) if not column.category_weights]
+        return cls(
+            index=np.array([index for index, _ in numeric], dtype=np.intp),
+            log=np.array([place for place, (_, column) in enumerate(numeric) if column.log], dtype=np.intp),
+            center=np.array([column.center for _, column in numeric]),
+            scale=np.array([column.scale for _, column in numeric]),
+            limit=np.array([column.limit for _, column in numeric]),
+            weight=np.array([column.weight for _, column in numeric]),
+            missing=np.array([column.missing_weight for _, column in numeric]),
+        )
+
+    def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        # In rows of C order: a row then sums the same alone and among others
+        values = matrix[:, self.index].astype(np.float64, order="C")
+        missing = np.isnan(values)
+        values[missing] = 0.0
+        skewed = values[:, self.log]
+        values[:, self.log] = np.sign(skewed) * np.log1p(np.abs(skewed))
+        parts = self.weight * np.clip((values - self.center) / self.scale, -self.limit, self.limit)
+        total: NDArray[np.float64] = np.where(missing, self.missing, parts).sum(axis=1)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
 class LinearModel:
     """A logistic model over the columns of a row layout, in its order."""
 
     intercept: float
     columns: tuple[LinearColumn, ...]
+    _numbers: _Numbers = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Lay the numeric columns side by side, once."""
+        object.__setattr__(self, "_numbers", _Numbers.of(self.columns))
 
     def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return log-odds, shape ``(n,)``.
@@ -74,8 +119,12 @@ class LinearModel:
             missing as NaN.
         """
         total = np.full(len(matrix), self.intercept, dtype=np.float64)
+        for start in range(0, len(matrix), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            total[rows] += self._numbers.margins(matrix[rows])
         for index, column in enumerate(self.columns):
-            total += column.margins(matrix[:, index])
+            if column.category_weights:
+                total += column.margins(matrix[:, index])
         return total
 
     def to_json(self) -> dict[str, Any]:

@@ -194,6 +194,15 @@ def test_the_linear_model_is_what_its_docstring_says() -> None:
     assert LINEAR.margins(row) == pytest.approx([-2.0 + spend + age + 0.3, -2.0 + 0.2 + 0.0 + 0.1])
 
 
+def test_a_rows_linear_margin_does_not_depend_on_the_rows_beside_it() -> None:
+    matrix = rows(9000, seed=11)
+    together = LINEAR.margins(matrix)
+    alone = [LINEAR.margins(matrix[index : index + 1])[0] for index in range(0, 9000, 500)]
+    assert np.array_equal(together[::500], alone)
+    by_column = -2.0 + sum(column.margins(matrix[:, i]) for i, column in enumerate(LINEAR.columns))
+    assert together == pytest.approx(by_column, abs=1e-12)
+
+
 def test_scoring_no_rows_gives_no_scores_and_a_foreign_matrix_is_an_error(folder: Path) -> None:
     bundle = open_propensity(folder)
     assert bundle.score(np.empty((0, 3), np.float32), [], []).calibrated.shape == (0,)

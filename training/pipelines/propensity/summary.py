@@ -93,13 +93,15 @@ def notes(data: TrainingSet, measured: Measured) -> tuple[str, ...]:
 
 
 def _tuning_notes(measured: Measured) -> list[str]:
-    winner = measured.winner
-    if not isinstance(winner, PropensityModel):
+    trees = measured.fitted.get(Kind.XGBOOST)
+    if not isinstance(trees, PropensityModel):
         return []
-    said = [winner.fallback_reason_] if winner.fallback_reason_ else []
-    if winner.stopped_early_:
-        ran = f"Tuning stopped at its time budget after {len(winner.trial_losses_)} trials"
-        said.append(f"{ran}: another machine may find another model.")
+    said = [f"Boosted trees: {trees.fallback_reason_}."] if trees.fallback_reason_ else []
+    if trees.stopped_early_:
+        ran = (
+            f"Tuning of the boosted trees stopped at its time budget after {len(trees.trial_losses_)} trials"
+        )
+        said.append(f"{ran}: another machine may find others.")
     return said
 
 
@@ -157,7 +159,7 @@ def parameters(measured: Measured, settings: PropensitySettings) -> Mapping[str,
         "calibration.slope": round(calibration.slope, 6),
         "calibration.intercept": round(calibration.intercept, 6),
     }
-    trees = measured.fitted[Kind.XGBOOST]
+    trees = measured.fitted.get(Kind.XGBOOST)
     if isinstance(trees, PropensityModel):
         found |= {f"xgboost.{name}": value for name, value in trees.best_params_.items()}
         found |= {"xgboost.rounds": trees.best_rounds_, "xgboost.trials_run": len(trees.trial_losses_)}
