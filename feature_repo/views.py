@@ -9,7 +9,7 @@ from feature_repo.entities import CUSTOMER
 from feature_repo.sources import snapshot_source
 from features.contract import DType, FeatureSpec
 from features.definition import View
-from features.snapshots import as_of_column
+from features.snapshot_files import as_of_column
 from moment.home import Home
 
 _TYPES = {

@@ -116,12 +116,11 @@ def apply() -> None:
     Example:
       moment features apply
     """  # noqa: D301
+    from features.store import FeatureStore
+    from moment.home import Home
     from moment.progress import step
 
     with step("Applying the feature repository"):
-        from features.store import FeatureStore
-        from moment.home import Home
-
         store = FeatureStore(Home.find())
         store.apply()
     contract = store.contract
@@ -145,13 +144,13 @@ def materialize(until: datetime | None) -> None:
       moment features materialize
       moment features materialize --until 2017-09-01
     """  # noqa: D301
+    from features.definitions import all_views
+    from features.snapshots import SERVING_LAG
+    from features.store import FeatureStore
+    from moment.home import Home
     from moment.progress import step
 
-    with step("Loading features into the online store", total=5) as bar:
-        from features.snapshots import SERVING_LAG
-        from features.store import FeatureStore
-        from moment.home import Home
-
+    with step("Loading features into the online store", total=len(all_views())) as bar:
         store = FeatureStore(Home.find())
         at = store.materialize(until or store.snapshot_times()[-1] + SERVING_LAG, step=bar)
     click.echo(f"The online store holds every customer as of {at:%Y-%m-%d %H:%M} UTC.")

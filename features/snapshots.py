@@ -10,7 +10,7 @@ it stopped.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,13 +23,22 @@ from pyarrow import ArrowException
 from features import lake
 from features.computation import Computation, definition_digest
 from features.definition import Table, Tables, View
+from features.snapshot_files import SERVING_LAG, as_of_column, newest_served, snapshot_file, snapshot_times
 from features.tables import TABLES
 from moment.errors import DependencyError, InvalidRequest
 from moment.home import Home
 from moment.progress import SILENT, Step
 
-SERVING_LAG = timedelta(hours=6)
-"""How long after its time a snapshot is served: the nightly build is through and loaded by then."""
+__all__ = [
+    "SERVING_LAG",
+    "BuildReport",
+    "build",
+    "newest_served",
+    "plan",
+    "plan_for",
+    "snapshot_file",
+    "snapshot_times",
+]
 
 EVERY = timedelta(days=7)
 EPOCH = datetime(1970, 1, 5, tzinfo=UTC)
@@ -39,7 +48,6 @@ WRITERS = 2
 """Snapshots computed at the same time."""
 
 DIGEST = "moment_digest"
-STAMP = "%Y%m%dT%H%M%SZ"
 FORMAT = "1"
 """Raised when the files' form changes, so that old ones are made anew."""
 
@@ -60,22 +68,6 @@ class BuildReport:
     built: int
     reused: int
     removed: int
-
-
-def as_of_column(view: str) -> str:
-    """Return the name of the column with the time a row of a view is as of, in epoch seconds."""
-    return f"{view}_as_of"
-
-
-def snapshot_file(home: Home, view: str, at: datetime) -> Path:
-    """Return where the snapshot of a view at a time is."""
-    return home.snapshots / view / f"{at.astimezone(UTC):{STAMP}}.parquet"
-
-
-def snapshot_times(home: Home, view: str) -> tuple[datetime, ...]:
-    """Return the times a view has snapshots of, oldest first."""
-    files = (home.snapshots / view).glob("*.parquet")
-    return tuple(sorted(datetime.strptime(file.stem, STAMP).replace(tzinfo=UTC) for file in files))
 
 
 def plan(first: datetime, last: datetime, every: timedelta = EVERY) -> tuple[datetime, ...]:
@@ -250,8 +242,3 @@ def _digest_of(file: Path) -> str | None:
         return None
     digest: bytes | None = content.get(DIGEST.encode())
     return digest.decode() if digest else None
-
-
-def newest_served(times: Iterable[datetime], until: datetime) -> datetime | None:
-    """Return the newest time whose snapshot was served by ``until``; None where there is none."""
-    return max((time for time in times if time + SERVING_LAG <= until), default=None)

@@ -20,9 +20,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from features.contract import DType, FeatureContract, FeatureSpec, FeatureValue
-from features.definitions import all_views, contract_of
-from features.snapshots import as_of_column, newest_served, snapshot_times
+from features.contract import DType, FeatureContract, FeatureValue
+from features.snapshot_files import as_of_column, newest_served, snapshot_times
+from features.store_columns import column, distinct
 from moment.errors import InvariantViolation, StepMissing
 from moment.home import Home
 from moment.progress import SILENT, Step
@@ -91,6 +91,8 @@ class FeatureStore:
 
     def __init__(self, home: Home) -> None:
         from feast import FeatureStore as Feast
+
+        from features.definitions import all_views, contract_of
 
         self.home = home
         self._views = all_views()
@@ -199,9 +201,12 @@ class FeatureStore:
                 "event_timestamp": pd.to_datetime(rows["at"], utc=True).dt.as_unit("us").array,
             }
         )
-        place, distinct = _distinct(asked)
-        found = self._pull(distinct)
-        columns = {spec.name: _column(found, spec, place) for spec in self.contract}
+        if asked["event_timestamp"].isna().any():
+            raise InvariantViolation("a row has no time; every row needs an `at`")
+        places, wanted = distinct(asked)
+        # Feast cannot be asked for nothing
+        found = self._pull(wanted if len(wanted) else pd.DataFrame(_NOBODY))
+        columns = {spec.name: column(found, spec, places) for spec in self.contract}
         return pd.DataFrame(columns, index=rows.index, columns=list(self.contract.names))
 
     def online(self, customer_ids: Sequence[str], now: datetime) -> list[CustomerRow]:
@@ -258,6 +263,9 @@ class FeatureStore:
             missing = [name for name in self._by_view if name not in applied]
             if missing:
                 raise StepMissing(f"Feast's registry does not know the view {missing[0]}", run=APPLY_FIRST)
+            service = self._feast.get_feature_service(self.contract.name)
+            if service.tags.get("contract") != self.contract.digest():
+                raise StepMissing("features were defined anew since Feast was told", run=APPLY_FIRST)
             self._online_views = {name: applied[name] for name in self._by_view}
         return self._online_views
 
@@ -267,15 +275,15 @@ class FeatureStore:
             raise StepMissing(f"there are no snapshots of the view {view}", run=BUILD_FIRST)
         return times
 
-    def _pull(self, distinct: pd.DataFrame) -> pa.Table:
-        """Return one row per asked customer and time, in the order asked, expired values null."""
+    def _pull(self, asked: pd.DataFrame) -> pa.Table:
+        """Return one row per customer and time asked for, in the order asked."""
         self._applied_views()
-        count = len(distinct)
+        count = len(asked)
         references = [f"{spec.view}:{spec.name}" for spec in self.contract]
         references += [f"{view}:{as_of_column(view)}" for view in self._by_view]
         with _quiet(), _duckdb_in_utc(self.home):
             found = self._feast.get_historical_features(
-                distinct.assign(**{ROW: range(count)}), references, filter_by_created_timestamp=True
+                asked.assign(**{ROW: range(count)}), references, filter_by_created_timestamp=True
             ).to_arrow()
         found = found.sort_by(ROW)
         if found[ROW].to_pylist() != list(range(count)):
@@ -315,6 +323,9 @@ def _configuration(home: Home) -> Any:  # noqa: ANN401 - Feast's RepoConfig
     return RepoConfig(**content, repo_path=folder)
 
 
+_NOBODY = {"customer_id": [""], "event_timestamp": [datetime(1970, 1, 1, tzinfo=UTC)]}
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Feast's own prints and bars out of what a script reads; errors are raised as ever."""
@@ -333,41 +344,6 @@ def _duckdb_in_utc(home: Home) -> Iterator[None]:
     connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
     connection.execute(f"SET temp_directory = '{str(home.root / 'tmp').replace(chr(39), chr(39) * 2)}'")
     yield
-
-
-def _distinct(asked: pd.DataFrame) -> tuple[Any, pd.DataFrame]:
-    """Return each row's place among the distinct rows, and those."""
-    places = asked.groupby(list(asked.columns), sort=False, dropna=False).ngroup()
-    return places.to_numpy(), asked.drop_duplicates(ignore_index=True)
-
-
-def _column(found: pa.Table, spec: FeatureSpec, places: Any) -> Any:  # noqa: ANN401 - numpy and pandas arrays
-    """Return a feature's values at places of the rows found, in the contract's dtype, expired ones null."""
-    import numpy as np
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if spec.name not in found.column_names:
-        raise InvariantViolation(f"Feast returned no column {spec.name}; the contract names it")
-    age = pc.subtract(
-        pc.cast(pc.cast(found["event_timestamp"], pa.timestamp("us", "UTC")), pa.int64()),
-        pc.multiply(found[as_of_column(spec.view)], 1_000_000),
-    )
-    fresh = pc.less_equal(age, spec.max_age // timedelta(microseconds=1))
-    values = pc.if_else(fresh, found[spec.name], None)
-    match spec.dtype:
-        case DType.INT64:
-            return pd.array(values.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)).take(places)
-        case DType.BOOL:
-            return pd.array(values.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)).take(places)
-        case DType.FLOAT64:
-            return values.to_numpy().astype(np.float64).take(places)
-        case DType.STRING:
-            return np.array([*values.to_pylist(), None], dtype=object)[:-1].take(places)
-    lists = np.empty(len(values), dtype=object)
-    lists[:] = [None if value is None else tuple(value) for value in values.to_pylist()]
-    return lists.take(places)
 
 
 def _entity_key(customer_id: str) -> Any:  # noqa: ANN401 - Feast's message

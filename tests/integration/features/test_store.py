@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.contract import DType, FeatureValue
+from features.contract import DType, FeatureContract, FeatureValue
 from features.definitions import CUSTOMER_V1
 from features.snapshots import SERVING_LAG, snapshot_file
 from features.store import CustomerRow, FeatureStore, ValueState
-from moment.errors import StepMissing
+from moment.errors import InvariantViolation, StepMissing
 from moment.home import Home
 from tests.integration.features.conftest import Served
 
@@ -137,6 +138,27 @@ def test_historical_keeps_rows_order_index_and_dtypes(served: Served, customers:
         pd.testing.assert_frame_equal(found.iloc[[place]], alone)
     back = served.store.historical(rows.iloc[::-1])
     pd.testing.assert_frame_equal(back.iloc[::-1], found)
+
+
+def test_historical_of_no_rows_has_the_columns(served: Served, customers: list[str]) -> None:
+    some = served.store.historical(pd.DataFrame({"customer_id": customers[:1], "at": served.now}))
+    none = served.store.historical(pd.DataFrame({"customer_id": [], "at": []}))
+    assert len(none) == 0
+    assert none.dtypes.equals(some.dtypes)
+
+
+def test_a_row_without_a_time_is_refused(served: Served) -> None:
+    with pytest.raises(InvariantViolation, match="a row has no time"):
+        served.store.historical(pd.DataFrame({"customer_id": ["1"], "at": [pd.NaT]}))
+
+
+def test_features_defined_anew_need_to_be_applied(served: Served) -> None:
+    store = FeatureStore(served.home)
+    first, *others = store.contract.features
+    renamed = replace(first, meaning="Something else")
+    store.contract = FeatureContract(store.contract.name, (renamed, *others))
+    with pytest.raises(StepMissing, match="defined anew since Feast was told; run `moment features apply`"):
+        store.online(["1"], served.now)
 
 
 def test_one_customer_and_time_shares_its_lists(served: Served, customers: list[str]) -> None:
