@@ -199,6 +199,7 @@ def show_model(model: str, version: str | None, *, as_json: bool) -> None:
     click.echo(f"  trained   {shown.created_at}, MLflow run {shown.run_id}")
     click.echo(f"  digest    {shown.digest}")
     click.echo("  verified  digests and golden predictions agree")
+    click.echo("  approval  none")
     for note in shown.notes:
         click.echo(f"  - {note}")
     if shown.figures:

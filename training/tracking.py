@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import moment
 from moment.home import Home
+from moment.progress import step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +145,8 @@ def run(home: Home, experiment: str, *, name: str) -> Iterator[Run]:
     name
         Name of the run for people.
     """
-    mlflow = connect(home)
+    with step("Open MLflow"):
+        mlflow = connect(home)
     found = mlflow.get_experiment_by_name(experiment)
     if found is None:
         artifacts = home.mlruns / "artifacts" / experiment

@@ -181,7 +181,7 @@ def test_the_settings_that_come_with_moment_are_read() -> None:
     ("before", "after", "said"),
     [
         ("seed:", "sede:", "sede"),
-        ("trials: 12", "trials: many", "model.trials"),
+        ("trials: 10", "trials: many", "model.trials"),
         ("seed: 2017", "[", "expected"),
     ],
 )
