@@ -7,6 +7,8 @@ several rows, of which flags and ``superseded_at`` say what counts when.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import ibis
 
 from features.definition import KEYS, Facts, Grain, Table, Tables, Value
@@ -108,9 +110,25 @@ def _basket_facts(tables: Tables) -> Table:
         location_id=news["location_id"].min().over(so_far),
         **{name: news[name].sum().over(so_far) for name in _BASKET_SUMS},
     )
-    return versions.mutate(
-        weekday=versions["occurred_at"].day_of_week.index(), hour=versions["occurred_at"].hour()
-    )
+    local = _local_time(versions, tables)
+    return local.mutate(weekday=local["local_at"].day_of_week.index(), hour=local["local_at"].hour())
+
+
+@ibis.udf.scalar.builtin(name="timezone")
+def _moved(zone: str, at: datetime) -> datetime:
+    """DuckDB's own: an instant's local time in a zone."""
+    raise NotImplementedError  # pragma: no cover - only its signature is read
+
+
+def _local_time(facts: Table, tables: Tables) -> Table:
+    """Add ``local_at``: when it happened on the clock of the customer's zone as then known, else UTC's."""
+    customers = tables["customers"]
+    zones = customers.filter(customers["timezone"].notnull()).select("customer_id", "known_at", "timezone")
+    zoned = facts.asof_join(zones, on="known_at", predicates="customer_id")
+    zoned = zoned.drop("customer_id_right", "known_at_right")
+    instant = zoned["occurred_at"].cast("timestamp('UTC')")
+    local = _moved(zoned["timezone"].fill_null("UTC"), instant).cast("timestamp")
+    return zoned.mutate(local_at=local).drop("timezone")
 
 
 def _baskets(facts: Table) -> Table:

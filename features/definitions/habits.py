@@ -1,4 +1,4 @@
-"""When, how regularly and where a customer shops. Days and hours are UTC, as the canonical tables are."""
+"""When, how regularly and where a customer shops. Days and hours are those where the customer is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,3 @@
-
 """A tiny shop as a source: files a test writes and then spoils."""
 
 from __future__ import annotations

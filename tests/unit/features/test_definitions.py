@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,17 @@ def test_habits_of_days_hours_and_stores() -> None:
     assert ann["favourite_weekday"] == "monday"
     assert ann["purchase_interval_mean_365d"] == pytest.approx((14 + 9 / 24 - 5 - 18 / 24) / 3)
     assert (ann["stores_365d"], ann["main_store_share_365d"]) == (2, 0.75)
+
+
+def test_days_and_hours_are_those_where_the_customer_is_as_far_as_known_then() -> None:
+    sunday_evening = line("ann", 6 + 22 / 24), line("ann", 13 + 22 / 24)
+    moved = {"customer_id": "ann", "timezone": "Asia/Tokyo", "known_at": datetime(2017, 1, 10)}  # noqa: DTZ001
+    lake = tiny_lake(transactions=sunday_evening, customers=[moved])
+    before = lake.features(habits.VIEW, day(7))["ann"]
+    assert (before["favourite_weekday"], before["favourite_daypart"]) == ("sunday", "evening")
+    after = lake.features(habits.VIEW, day(16))["ann"]
+    assert after["weekend_share_365d"] == 0.5
+    assert (after["morning_share_365d"], after["evening_share_365d"]) == (0.5, 0.5)
 
 
 def test_lists_are_aligned_and_sorted_by_name() -> None:
