@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import ibis
+
 from features.contract import DType, Purpose
 from features.definition import Feature, Table, Value, View
 from features.definitions.shared import YEAR, most_frequent, number, ratio, within
@@ -51,11 +53,11 @@ def _gap_std(rows: Table) -> Value:
 
 
 def _overdue(rows: Table) -> Value:
-    return ratio(rows["age"].min(), _gap_mean(rows))
+    return ratio(rows["age"].min(), ibis.greatest(_gap_mean(rows), 1.0))
 
 
 def _shopping_days(rows: Table, days: int) -> Value:
-    return rows["occurred_at"].date().nunique(where=within(rows, days))
+    return rows["local_at"].date().nunique(where=within(rows, days))
 
 
 _basket = partial(Feature, grain=BASKETS)
@@ -113,7 +115,7 @@ VIEW = View(
             "purchase_overdue",
             FLOAT,
             "ratio",
-            "Days since the last basket in units of the customer's mean interval: above 1 is late",
+            "Days since the last basket in units of the customer's mean interval, which is at least a day",
             grain=INTERVALS,
             value=_overdue,
         ),

@@ -54,7 +54,13 @@ def untidy() -> TinyLake:
                 when = at + float(rng.exponential(6))
                 known = when + float(rng.exponential(6))
                 answers.append(answer(made, when, known=known, number=repeat))
-    return tiny_lake(transactions=lines, presentations=offers, outcomes=answers)
+    customers = [
+        {"customer_id": customer, "party_type": "person", "timezone": zone, "kids": kids}
+        | {"known_at": day(float(rng.uniform(-5, 50))).replace(tzinfo=None)}
+        for customer in "abcdef"
+        for zone, kids in (("America/New_York", "0"), ("Asia/Tokyo", "1"))
+    ]
+    return tiny_lake(customers=customers, transactions=lines, presentations=offers, outcomes=answers)
 
 
 def test_what_moment_ships_does_not_leak(untidy: TinyLake) -> None:
