@@ -146,7 +146,7 @@ class CalibratedContender(ClassifierMixin, BaseEstimator):
             warnings.warn(
                 f"{self.fallback_reason_}; answering the prior rate", FewPositivesWarning, stacklevel=2
             )
-            self._fall_back(_prior(rows))
+            self._fall_back(constant_model(self.columns_, prior_margin(labels, weight)))
             self.out_of_fold_ = np.full(len(labels), np.nan)
         else:
             self.out_of_fold_ = self._learn(rows)
@@ -218,8 +218,8 @@ class CalibratedContender(ClassifierMixin, BaseEstimator):
         given = column_or_1d(y, warn=True)
         if len(given) != rows:
             raise FrameError(f"y has {len(given)} labels for {rows} rows; pass one per row")
-        if pd.isna(given).any():
-            raise FrameError("Input y contains NaN; drop rows without a label")
+        if pd.isna(given).any() or (given.dtype.kind == "f" and np.isinf(given).any()):
+            raise FrameError("Input y contains NaN or infinity; drop rows without a label")
         check_classification_targets(given)
         classes = np.unique(given)
         if len(classes) == 1 and classes[0] in (0, 1):
@@ -325,10 +325,6 @@ def constant_model(columns: tuple[ModelColumn, ...], margin: float) -> LinearMod
             for column in columns
         ),
     )
-
-
-def _prior(rows: FitRows) -> LinearModel:
-    return LinearModel(prior_margin(rows.y, rows.weight), ())
 
 
 def _refuse_empty(frame: pd.DataFrame) -> None:

@@ -47,8 +47,8 @@ def time_ordered_folds(
 
     Fold k learns from rows with ``label_time`` before its cutoff and is judged on rows from its cutoff to the
     next. Cutoffs are chosen one by one so that the positives are judged by models that learned from as many
-    positives as they can have: they maximise the sum over judged positives of the log of that number. Even
-    spacing would fail where outcomes come in lumps, as with campaigns.
+    positives as they can have: they maximise the sum over judged positives of the square root of that number,
+    with which a model's error falls. Even spacing would fail where outcomes come in lumps, as with campaigns.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def time_ordered_folds(
     ends = [float(cutoffs[index]) for index in sorted(set(chosen))]
     return [
         Fold(np.flatnonzero(label_time < start), np.flatnonzero((time >= start) & (time < stop)))
-        for start, stop in zip(ends, [*ends[1:], np.inf], strict=True)
+        for start, stop in zip(ends, [*ends, np.inf][1:], strict=True)
     ]
 
 
@@ -90,7 +90,7 @@ def _candidates(time: NDArray[np.float64]) -> NDArray[np.float64]:
 def _worth(chosen: list[int], learned: IntArray, after: IntArray) -> float:
     index = np.array(sorted(set(chosen)))
     judged = after[index] - np.append(after[index[1:]], 0)
-    return float((judged * np.log(learned[index])).sum())
+    return float((judged * np.sqrt(learned[index])).sum())
 
 
 def as_instants(values: ArrayLike, name: str, rows: int) -> NDArray[np.float64]:

@@ -47,8 +47,9 @@ class SegmentationModel(ClusterMixin, TransformerMixin, BaseEstimator):
     min_share
         A number of personas whose smallest is under this share of customers is not chosen.
     min_stability
-        The most personas whose mean adjusted Rand index is at least this are chosen: more personas say
-        more, as long as they are there in other samples too. If none reaches it, the most stable number.
+        Chosen are the most personas whose mean adjusted Rand index is at least this and whose interval
+        reaches that of the most stable number: more personas say more, as long as other samples would find
+        them too. If none reaches it, the most stable number.
     categorical_weight
         Weight of word columns beside numbers. Small, because with a large one they split customers by
         words alone.
@@ -208,8 +209,10 @@ class SegmentationModel(ClusterMixin, TransformerMixin, BaseEstimator):
         large = [trial for trial in self.trials_ if trial.smallest_share >= self.min_share]
         stable = [trial for trial in large if trial.stability.value >= self.min_stability]
         if stable:
-            chosen = max(stable, key=lambda trial: trial.clusters)
-            why = f"the most with a stability of at least {self.min_stability:g}"
+            best = max(stable, key=lambda trial: trial.stability.value)
+            equals = [trial for trial in stable if not trial.stability.high < best.stability.low]
+            chosen = max(equals, key=lambda trial: trial.clusters)
+            why = "the most that are as stable as any number"
         elif large:
             chosen = max(large, key=lambda trial: trial.stability.value)
             why = f"the most stable, though under {self.min_stability:g}"

@@ -206,7 +206,13 @@ def test_percentile_interval_leaves_undefined_replicates_out_unless_they_are_mos
 
 def test_gains_rise_from_nothing_to_all() -> None:
     curve = gains([0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8], points=4)
-    assert [(point.share, point.captured) for point in curve] == [(0, 0), (0.25, 0.5), (0.5, 1), (0.75, 1), (1, 1)]
+    assert [(point.share, point.captured) for point in curve] == [
+        (0, 0),
+        (0.25, 0.5),
+        (0.5, 1),
+        (0.75, 1),
+        (1, 1),
+    ]
 
 
 def test_reliability_of_true_probabilities_is_near_the_diagonal() -> None:
