@@ -171,8 +171,9 @@ def _build(
     }
     built = sum(map(len, missing.values()))
     if built:
-        computation = Computation(backend, tables, views)
-        writers = {view: _Writer(home, view, computation.sql(view), digests[view.name]) for view in views}
+        needed = tuple(dict.fromkeys(view for unbuilt in missing.values() for view in unbuilt))
+        computation = Computation(backend, tables, needed)
+        writers = {view: _Writer(home, view, computation.sql(view), digests[view.name]) for view in needed}
 
         def write(at: datetime) -> datetime:
             with computation.at(at) as cursor:
