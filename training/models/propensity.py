@@ -96,7 +96,7 @@ class PropensityModel(CalibratedContender):
     def __init__(
         self,
         *,
-        trials: int = 12,
+        trials: int = 8,
         budget_seconds: float = 40.0,
         folds: int = 3,
         max_rounds: int = 500,
