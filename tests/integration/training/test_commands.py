@@ -14,8 +14,6 @@ from moment.home import Home
 from tests.integration.training.conftest import Trained
 from training.cli import cli
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:feast")
-
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, arguments, catch_exceptions=True)

@@ -24,11 +24,6 @@ from training.pipelines.segmentation import pipeline as segmentation
 from training.registry import encode
 from training.tracking import tracking_uri
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:feast"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:mlflow"),
-]
-
 
 def client(home: Home) -> Any:  # noqa: ANN401 - a vendor without types
     return mlflow.MlflowClient(tracking_uri=tracking_uri(home), registry_uri=tracking_uri(home))

@@ -21,7 +21,7 @@ from training.pipelines.propensity.result import HEADLINE, SERVED, ContenderFigu
 from training.pipelines.propensity.settings import PropensitySettings
 from training.pipelines.propensity.training_set import TrainingSet
 
-_LEAST_TO_CHOOSE = 20
+_LEAST_TO_CHOOSE = 50
 """With fewer observed positives held out, contenders are compared on all held-out rows."""
 
 

@@ -56,7 +56,7 @@ def summarize(
         reliability=reliability(test.answered[served], measured.probability[served]),
         gains=gains(test.answered[headline], measured.probability[headline]),
         gates=judge(settings.gates, measured.figures),
-        pooled_actions=_pooled(measured),
+        pooled_actions=_pooled(data, measured),
         leaking=leaking(data),
         parameters=parameters(measured, settings),
         notes=notes(data, measured),
@@ -123,7 +123,7 @@ def _imputed_note(data: TrainingSet) -> str:
 
 
 def _pooling_notes(data: TrainingSet, measured: Measured) -> list[str]:
-    pooled = _pooled(measured)
+    pooled = _pooled(data, measured)
     if not pooled:
         return []
     share = f"{len(pooled)} of {len(data.actions)} actions"
@@ -138,8 +138,9 @@ def _leak_notes(data: TrainingSet) -> list[str]:
     return [f"Leak warning: {', '.join(names)} {told}."]
 
 
-def _pooled(measured: Measured) -> tuple[str, ...]:
-    return measured.winner.pooled_actions_
+def _pooled(data: TrainingSet, measured: Measured) -> tuple[str, ...]:
+    """Return the catalogue's actions without an offset of their own, those never presented included."""
+    return tuple(sorted(data.actions.keys() - measured.winner.calibration_.action_offsets.keys()))
 
 
 def parameters(measured: Measured, settings: PropensitySettings) -> Mapping[str, Parameter]:
