@@ -204,6 +204,22 @@ def facts_of(rows: pd.DataFrame, actions: Mapping[str, ActionFacts]) -> list[Act
     return [actions[action_id] for action_id in rows["action_id"]]
 
 
+def narrowed(layout: RowLayout, leave_out: Sequence[str]) -> RowLayout:
+    """Return a layout without some of its columns.
+
+    Raises
+    ------
+    ConfigurationError
+        A name is no column of it.
+    """
+    unknown = sorted(set(leave_out) - set(layout.names))
+    if unknown:
+        raise ConfigurationError(
+            f"`leave_out` names {unknown[0]}, which is no column of the model's row; drop it"
+        )
+    return RowLayout(tuple(column for column in layout.columns if column.name not in leave_out))
+
+
 def assemble(
     rows: pd.DataFrame,
     customers: pd.DataFrame,

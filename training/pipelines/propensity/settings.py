@@ -50,6 +50,7 @@ class PropensitySettings(Settings, frozen=True):
     seed: int
     model: ModelSettings
     evaluation: EvaluationSettings
+    leave_out: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
 
     @property

@@ -134,7 +134,8 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
         customers = store.historical(asked)
         snapshots = _check_no_leak(home, store, asked, customers)
     with step(f"Build {len(rows):,} rows of customer, action and context"):
-        layout = propensity_layout(store.contract, actions.values())
+        whole = propensity_layout(store.contract, actions.values())
+        layout = nodes.narrowed(whole, settings.leave_out)
         frame = nodes.assemble(rows, customers, position, actions, layout)
     parts = (lake.digest(home), store.contract.digest(), hashlib.sha256(path.read_bytes()).hexdigest())
     return TrainingSet(
