@@ -1,4 +1,3 @@
-
 """What the mapping of The Complete Journey must give, each number measured on the package's files."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """The facts of the coupon offers, and that the shipped catalogue still agrees with them."""
 
 from __future__ import annotations
