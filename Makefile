@@ -48,7 +48,8 @@ feast-ui: $(READY) ## Look at the feature store in Feast's own pages
 	@cd feature_repo && ../$(BIN)/feast ui --host 127.0.0.1
 
 mlflow-ui: $(READY) ## Look at runs and models in MLflow's own pages
-	@$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///mlruns/mlflow.db
+	@MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+	  $(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///mlruns/mlflow.db
 
 clean: ## Remove Moment's state; keep the environment
 	rm -rf .moment build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

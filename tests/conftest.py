@@ -16,6 +16,9 @@ from moment.home import Home
 
 PROJECT = Path(__file__).parents[1]
 
+# As the command does, before anything loads OpenMP: waiting threads that spin take the cores from the others
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @dataclass(frozen=True)
 class Ingested:

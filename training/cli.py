@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,19 +235,10 @@ def _segmentation_settings(seed: int | None) -> SegmentationSettings:
     return msgspec.structs.replace(settings, seed=settings.seed if seed is None else seed)
 
 
-def _share_the_cores() -> None:
-    """Let OpenMP's threads sleep while they wait: spinning, on cores others use too, is many times slower.
-
-    OpenMP reads it when it is loaded, so it is set before the training libraries are imported.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
 def _train_propensity(settings: PropensitySettings, catalogue: Path | None) -> PropensityResult:
     from moment.home import Home
     from moment.progress import step
 
-    _share_the_cores()
     with step("Load the training libraries"):
         from training.pipelines.propensity.pipeline import train as run_pipeline
 
@@ -259,7 +249,6 @@ def _train_segmentation(settings: SegmentationSettings) -> SegmentationResult:
     from moment.home import Home
     from moment.progress import step
 
-    _share_the_cores()
     with step("Load the training libraries"):
         from training.pipelines.segmentation.pipeline import train as run_pipeline
 
