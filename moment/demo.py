@@ -130,20 +130,20 @@ def _is_current(home: Home, model: str) -> bool:
 
 
 def _train(home: Home, model: str) -> None:
+    from moment.progress import step
     from training.pipelines.configuration import read_config
 
+    with step("Load the training libraries"):
+        from training.pipelines.propensity import pipeline as propensity
+        from training.pipelines.propensity import settings as propensity_settings
+        from training.pipelines.segmentation import pipeline as segmentation
+        from training.pipelines.segmentation import settings as segmentation_settings
     if model == "propensity":
-        from training.pipelines.propensity.pipeline import train as train_propensity
-        from training.pipelines.propensity.settings import CONFIG as PROPENSITY
-        from training.pipelines.propensity.settings import PropensitySettings
-
-        train_propensity(home, read_config(PROPENSITY, PropensitySettings))
+        answers = propensity_settings
+        propensity.train(home, read_config(answers.CONFIG, answers.PropensitySettings))
     else:
-        from training.pipelines.segmentation.pipeline import train as train_segmentation
-        from training.pipelines.segmentation.settings import CONFIG as SEGMENTATION
-        from training.pipelines.segmentation.settings import SegmentationSettings
-
-        train_segmentation(home, read_config(SEGMENTATION, SegmentationSettings))
+        personas = segmentation_settings
+        segmentation.train(home, read_config(personas.CONFIG, personas.SegmentationSettings))
 
 
 def _tell_personas(home: Home) -> None:

@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+# Feast sets warning filters when it is imported; here that is before pytest sets a test's own
+import feast.feature_store  # noqa: F401
 import pytest
 
 from features import lake, snapshots

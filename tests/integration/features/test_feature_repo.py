@@ -15,8 +15,6 @@ from features.store import FeatureStore
 from moment.home import Home
 from tests.integration.features.conftest import Served
 
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning:ibis")
-
 REPO = Path(__file__).parents[3] / "feature_repo"
 
 

@@ -20,8 +20,6 @@ from moment.errors import InvariantViolation, StepMissing
 from moment.home import Home
 from tests.integration.features.conftest import Served
 
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning:ibis")
-
 SOON = timedelta(seconds=1)
 
 
