@@ -173,7 +173,7 @@ def _tell_figures(home: Home) -> None:
 
 
 def _interval(value: float, low: float | None, high: float | None) -> str:
-    return f"{value:,.0f}" if low is None or high is None else f"{value:.3g} [{low:.3g}, {high:.3g}]"
+    return f"{value:,.0f}" if low is None or high is None else f"{value:#.3g} [{low:#.3g}, {high:#.3g}]"
 
 
 def _key(home: Home) -> Path:

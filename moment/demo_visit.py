@@ -45,9 +45,9 @@ class Occasion:
 
 
 def occasions(newest: datetime) -> tuple[Occasion, Occasion]:
-    """Return two occasions in the days after the newest features."""
-    evening = newest.replace(hour=18, minute=0) + timedelta(days=1)
-    morning = newest.replace(hour=8, minute=30) + timedelta(days=2)
+    """Return two occasions after the newest features: 18:00 and 8:30 at the stores, in New York."""
+    evening = newest.replace(hour=23, minute=0)
+    morning = newest.replace(hour=13, minute=30) + timedelta(days=1)
     return (
         Occasion("on the web, at a desk in the evening", "web", "home", _at(evening, device="desktop")),
         Occasion(

@@ -1,4 +1,4 @@
-"""docs/api.md: its examples run against the service, and it lists every problem."""
+"""docs/api.md and README.md: their examples run against the service; every problem is listed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,24 @@ def test_every_problem_is_listed_with_its_status() -> None:
     rows = re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \| (\d{3}) \|", TEXT, re.MULTILINE)
     listed = {(code, int(status)) for codes, status in rows for code in re.findall(r"`([a-z-]+)`", codes)}
     assert listed == {(code, kind.status) for code, kind in KINDS.items()}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the example needs curl")
+def test_the_readmes_example_runs(server: Server, tmp_path: Path) -> None:
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"^\$ (curl .*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    (tmp_path / ".moment" / "keys").mkdir(parents=True)
+    (tmp_path / ".moment" / "keys" / "demo.key").write_text(server.key)
+    example = found[1].replace("http://127.0.0.1:3000", server.url)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", example],
+        cwd=tmp_path,
+        env=os.environ | {"NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answer = json.loads(done.stdout)
+    assert len(answer["placements"][0]["offers"]) >= 1
+    assert answer["mode"] == "test"
