@@ -22,7 +22,7 @@ $(READY): requirements.lock pyproject.toml
 	@.ci/install $(BIN) requirements.lock
 	@touch $@
 
-demo: $(READY) ## History -> features -> models -> decisions over HTTP, with real households
+demo: $(READY) ## History of 2,469 households -> features -> models -> decisions over HTTP
 	@$(BIN)/moment demo
 
 serve: $(READY) ## Keep the decision service up on the demo's state

@@ -86,7 +86,7 @@ def cli() -> None:
 
     \b
     Example:
-      moment demo                      everything once, with real households
+      moment demo                      everything once, with a grocer's households
       moment decide 1228 --explain     one decision, and why
     """  # noqa: D301 - click reads the escaped b as "keep these lines as they are"
 

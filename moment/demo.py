@@ -1,4 +1,4 @@
-"""``moment demo``: the whole of Moment once, with real households, leaving nothing running.
+"""``moment demo``: the whole of Moment once, on the data of 2,469 households, leaving nothing running.
 
 Each step is the one its own command does; what is already there is reused. Nothing in the service knows of
 the demo: it is asked over HTTP, with a test key, at the time where the data ends.
