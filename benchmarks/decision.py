@@ -9,18 +9,13 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 import numpy as np
@@ -29,6 +24,7 @@ from benchmarks import machine
 from moment.home import Home
 from serving.adapters.identifiers import utc_now
 from serving.bootstrap import open_all, open_keys
+from serving.child import running_service
 from serving.ports import Scope
 from serving.records import Mode, dump
 from serving.settings import Settings
@@ -37,7 +33,6 @@ from serving.use_cases.asking import Ask
 from serving.use_cases.keys import create_key, revoke_key
 
 _WARM_UP = 50
-_READY_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +94,8 @@ def over_http(home: Home, setting: Setting, requests: int, workers: int) -> None
         keys, mode=Mode.TEST, scopes=frozenset(Scope), channel=None, label="benchmark", now=utc_now()
     )
     try:
-        with _service(home, workers) as port:
-            times = list(_ask(port, new.secret, setting, requests))
+        with running_service(home, log=home.root / "benchmark-service.log", workers=workers) as url:
+            times = list(_ask(urlsplit(url).netloc, new.secret, setting, requests))
     finally:
         revoke_key(keys, new.key.key_id, utc_now())
         keys.close()
@@ -109,8 +104,8 @@ def over_http(home: Home, setting: Setting, requests: int, workers: int) -> None
     )
 
 
-def _ask(port: int, secret: str, setting: Setting, requests: int) -> Iterator[float]:
-    connection = http.client.HTTPConnection("127.0.0.1", port)
+def _ask(address: str, secret: str, setting: Setting, requests: int) -> Iterator[float]:
+    connection = http.client.HTTPConnection(address)
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
     for number in range(-_WARM_UP, requests):
         body = json.dumps(
@@ -131,38 +126,6 @@ def _ask(port: int, secret: str, setting: Setting, requests: int) -> Iterator[fl
         if number >= 0:
             yield elapsed
     connection.close()
-
-
-@contextmanager
-def _service(home: Home, workers: int) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    environment = os.environ | {"MOMENT_HOME": str(home.root), "MOMENT_MLRUNS": str(home.mlruns)}
-    command = [sys.executable, "-m", "moment.cli", "serve", "--port", str(port), "--workers", str(workers)]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603
-        try:
-            _wait(port, process)
-            yield port
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-
-
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.2)
-        finally:
-            connection.close()
-    raise SystemExit("the service did not become ready; try `moment serve`")
 
 
 def _customers(home: Home) -> tuple[str, ...]:

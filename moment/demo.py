@@ -114,7 +114,7 @@ def _model(home: Home, model: str) -> None:
 
 
 def _is_current(home: Home, model: str) -> bool:
-    from features.definitions import CUSTOMER_V1
+    from features.definitions import customer_contract
     from moment.errors import DependencyError
     from serving.bundles import open_current_propensity, open_current_segmentation
 
@@ -126,7 +126,7 @@ def _is_current(home: Home, model: str) -> bool:
         )
     except DependencyError:
         return False
-    return opened.contract.digest() == CUSTOMER_V1.digest()
+    return opened.contract.digest() == customer_contract().digest()
 
 
 def _train(home: Home, model: str) -> None:
@@ -180,6 +180,7 @@ def _key(home: Home) -> Path:
     """Return the file with the demo's test key, making the key where there is none that opens."""
     from serving.adapters.identifiers import utc_now
     from serving.bootstrap import open_keys
+    from serving.keys_cli import write_key
     from serving.ports import Scope
     from serving.records import Mode
     from serving.use_cases.keys import create_key, digest
@@ -192,9 +193,8 @@ def _key(home: Home) -> Path:
             new = create_key(
                 keys, mode=Mode.TEST, scopes=frozenset(Scope), channel=None, label="demo", now=utc_now()
             )
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(f"{new.secret}\n")
+            path.unlink(missing_ok=True)
+            write_key(path, new.secret)
     finally:
         keys.close()
     return path

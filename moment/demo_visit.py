@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,15 +18,10 @@ import click
 from moment.errors import DependencyError
 from moment.home import Home
 from moment.progress import step
+from serving.child import DIRECTLY, running_service
 
 HOUSEHOLDS = ("1228", "2322", "718")
 """Three that answered coupons before, with different lives."""
-
-_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Opens addresses of this machine whatever proxy the environment names."""
-
-_READY_SECONDS = 90
-_STOP_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +52,9 @@ def occasions(newest: datetime) -> tuple[Occasion, Occasion]:
 def visit(home: Home, key: Path, newest: datetime) -> None:
     """Ask the running service for each household on each occasion and print the answers."""
     click.secho("5  What we do: decisions, asked over HTTP", bold=True)
-    with _service(home) as url:
+    with ExitStack() as running:
+        with step("Start the service"):
+            url = running.enter_context(running_service(home, log=home.root / "demo-service.log"))
         client = _Client(url, key.read_text().strip())
         click.echo(f"   {url}, key in {key} (a test key: it may set the time)")
         for household in HOUSEHOLDS:
@@ -89,7 +81,7 @@ class _Client:
             headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
         )
         try:
-            with _DIRECTLY.open(request, timeout=30) as answer:
+            with DIRECTLY.open(request, timeout=30) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             problem = json.load(error)
@@ -142,46 +134,3 @@ def _tell_others(record: dict[str, Any]) -> None:
         if stopped:
             best = max(stopped, key=lambda item: item["scores"]["priority"] or 0.0)
             click.secho(f"     why not {best['action']}? {best['why']}", dim=True)
-
-
-@contextmanager
-def _service(home: Home) -> Iterator[str]:
-    """Run ``moment serve`` on a free port for the block and stop it afterwards, whatever happened."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {"MOMENT_HOME": str(home.root), "MOMENT_MLRUNS": str(home.mlruns)}
-    log = home.root / "demo-service.log"
-    command = [sys.executable, "-m", "moment.cli", "serve", "--port", str(port)]
-    with log.open("w") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            command, env=environment, stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        with step("Start the service"):
-            _wait(f"http://127.0.0.1:{port}", process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        _stop(process)
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with _DIRECTLY.open(f"{url}/readyz", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    last = (log.read_text().strip().splitlines() or ["it said nothing"])[-1]
-    raise DependencyError(f"the service did not become ready: {last} (all of it: {log})")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()

@@ -17,24 +17,15 @@ from serving.ports import Keys
 from serving.settings import Settings
 
 if TYPE_CHECKING:
-    from features.contract import FeatureContract
     from serving.adapters.feast_reader import FeastReader
     from serving.bundles import PropensityBundle, SegmentationBundle
     from serving.decision.catalogue import Catalogue
-    from serving.decision.columns import Column
     from serving.use_cases.desk import Desk
 
 PACKAGED_CATALOGUE = Path(__file__).parent / "catalogue" / "examples" / "groceries.yaml"
 """What decides where no other catalogue is named."""
 
 _RETRY_SECONDS = 5.0
-
-
-def columns_of(contract: FeatureContract) -> dict[str, Column]:
-    """Return what a catalogue's rules may name of a customer."""
-    from serving.decision.columns import Column, ColumnType
-
-    return {spec.name: Column(ColumnType(spec.dtype.value), spec.categories) for spec in contract.scalars}
 
 
 def catalogue_path(settings: Settings) -> Path:
@@ -76,6 +67,7 @@ def open_all(home: Home, settings: Settings) -> Opened:
     from serving.adapters.identifiers import time_ordered_id, utc_now
     from serving.adapters.sqlite_records import SqliteRecords
     from serving.catalogue import load
+    from serving.catalogue.feature_columns import feature_columns
     from serving.use_cases.customers import ViewCustomer
     from serving.use_cases.decide import Decide
     from serving.use_cases.desk import Desk
@@ -84,7 +76,7 @@ def open_all(home: Home, settings: Settings) -> Opened:
     models = _open_models(home)
     features = _open_features(home, models)
     path = catalogue_path(settings)
-    catalogue = load(path, columns_of(features.contract))
+    catalogue = load(path, feature_columns(features.contract))
     archive = CatalogueFiles(home.root / "catalogues")
     archive.keep(path, catalogue)
     migrate(home.database)

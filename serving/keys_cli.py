@@ -86,7 +86,7 @@ def create_key(
     finally:
         store.close()
     if path is not None:
-        _write_key(path, new.secret)
+        write_key(path, new.secret)
     _tell_new(new, path, as_json=as_json)
 
 
@@ -151,7 +151,8 @@ def _key_path(folder: Path, name: str) -> Path:
     return path
 
 
-def _write_key(path: Path, secret: str) -> None:
+def write_key(path: Path, secret: str) -> None:
+    """Write a secret to a new file that only its owner can read."""
     import os
 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ import click
 
 from moment.errors import DependencyError, StepMissing
 from moment.home import Home
-from serving.bootstrap import catalogue_path, columns_of, open_keys
+from serving.bootstrap import catalogue_path, open_keys
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,13 +41,14 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
     from features.contract import FeatureContract
     from serving.bundles import current
     from serving.catalogue import load
+    from serving.catalogue.feature_columns import feature_columns
 
     current(home.bundles, "segmentation")
     propensity = current(home.bundles, "propensity")
     if not any(home.feast.glob("*")):
         raise StepMissing("no features are online", run="moment features materialize")
     contract = FeatureContract.loads((propensity / "contract.json").read_text(encoding="utf-8"))
-    load(catalogue_path(settings), columns_of(contract))
+    load(catalogue_path(settings), feature_columns(contract))
     keys = open_keys(home)
     try:
         usable = tuple(key for key in keys.all() if key.revoked_at is None)

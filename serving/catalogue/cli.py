@@ -90,10 +90,10 @@ def show(file: Path, *, action_id: str | None, as_json: bool) -> None:
 
 def _features() -> Mapping[str, Column]:
     """Return the features a rule may name; what a deployment serves is checked again when it starts."""
-    from features.definitions import CUSTOMER_V1
-    from serving.decision.columns import Column, ColumnType
+    from features.definitions import customer_contract
+    from serving.catalogue.feature_columns import feature_columns
 
-    return {spec.name: Column(ColumnType(spec.dtype.value), spec.categories) for spec in CUSTOMER_V1.scalars}
+    return feature_columns(customer_contract())
 
 
 def _show_command(file: Path) -> str:

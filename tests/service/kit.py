@@ -20,8 +20,8 @@ from serving.adapters.memory import (
     RuleSegmenter,
     TableScorer,
 )
-from serving.bootstrap import columns_of
 from serving.catalogue import load
+from serving.catalogue.feature_columns import feature_columns
 from serving.decision.catalogue import Catalogue
 from serving.decision.values import FeatureState
 from serving.ports import CustomerFacts, DecisionRecords, Keys, Scope, Scorer
@@ -134,7 +134,7 @@ def catalogue() -> Catalogue:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shop.yaml"
         path.write_text(CATALOGUE, encoding="utf-8")
-        return load(path, columns_of(CONTRACT))
+        return load(path, feature_columns(CONTRACT))
 
 
 def caller(

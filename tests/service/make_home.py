@@ -19,7 +19,7 @@ from features.snapshots import build
 from features.sources.folder import FolderSource
 from features.store import FeatureStore
 from moment.home import Home
-from serving.bootstrap import PACKAGED_CATALOGUE, columns_of
+from serving.bootstrap import PACKAGED_CATALOGUE
 from serving.bundles import (
     About,
     Axis,
@@ -35,6 +35,7 @@ from serving.bundles import (
     write_segmentation,
 )
 from serving.catalogue import load
+from serving.catalogue.feature_columns import feature_columns
 
 END = datetime(2018, 1, 1, tzinfo=UTC)
 CUSTOMERS = tuple(str(number) for number in range(1, 9))
@@ -79,7 +80,7 @@ def write_models(home: Home, contract: FeatureContract) -> None:
     """Write a propensity model that likes what was bought lately, and two personas."""
     import xgboost
 
-    catalogue = load(PACKAGED_CATALOGUE, columns_of(contract))
+    catalogue = load(PACKAGED_CATALOGUE, feature_columns(contract))
     layout = propensity_layout(contract, [action_facts(action) for action in catalogue.actions])
     rng = np.random.default_rng(11)
     matrix = rng.uniform(0, 30, (600, len(layout.columns))).astype(np.float32)

@@ -4,57 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from serving.bundles.calibration import Calibration
 from training.evaluation.intervals import MetricInterval
 from training.evaluation.report import EvaluationError, Metric, evaluate, paired_differences
-
-
-class Contender(Protocol):
-    """What `PriorRate`, `RegularizedLogistic` and `PropensityModel` have in common.
-
-    ``margin`` is the raw score in log-odds; probabilities are ``calibration_.apply(margin, groups,
-    actions)``. ``held_out_probability_`` (n_rows,) holds those of the training rows from models that had not
-    seen them (that learned of earlier rows only when ``time`` is given), NaN for rows never held out.
-    """
-
-    classes_: NDArray[np.int64]
-    calibration_: Calibration
-    held_out_probability_: NDArray[np.float64]
-
-    def fit(
-        self,
-        X: pd.DataFrame,  # noqa: N803
-        y: ArrayLike,
-        *,
-        sample_weight: ArrayLike | None = None,
-        time: ArrayLike | None = None,
-        label_time: ArrayLike | None = None,
-        group: ArrayLike | None = None,
-        action: ArrayLike | None = None,
-        calibration_mask: ArrayLike | None = None,
-    ) -> Self:
-        """Fit on rows (n_rows, n_columns) and labels (n_rows,)."""
-        ...
-
-    def margin(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
-        """Return the raw log-odds (n_rows,)."""
-        ...
-
-    def predict_proba(
-        self,
-        X: pd.DataFrame,  # noqa: N803
-        *,
-        group: ArrayLike | None = None,
-        action: ArrayLike | None = None,
-    ) -> NDArray[np.float64]:
-        """Return calibrated probabilities (n_rows, 2)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
