@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from serving.decision.columns import ColumnType
 from serving.decision.rules import RuleUse
-from serving.decision.values import ActionId, Scalar, TreatmentId
+from serving.decision.values import ActionId, Purpose, Scalar, TreatmentId
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,35 @@ class Treatment:
     content: Mapping[str, str]
 
 
+class LawfulBasis(StrEnum):
+    """Why a mandatory message may go out without consent (GDPR, article 6)."""
+
+    LEGAL_OBLIGATION = "legal_obligation"
+    CONTRACT = "contract"
+    VITAL_INTEREST = "vital_interest"
+    PUBLIC_TASK = "public_task"
+    LEGITIMATE_INTEREST = "legitimate_interest"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much of an action all customers together may get; None is no bound.
+
+    In currency for a budget, in offers for a volume. Days are those of the catalogue's zone.
+    """
+
+    total: float | None = None
+    per_day: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weighting:
+    """A context weight of an action: where the rule is true, the priority is multiplied by ``weight``."""
+
+    rule_id: int
+    weight: float
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """What can be offered.
@@ -64,7 +93,21 @@ class Action:
     starts_at, ends_at
         Available from (inclusive) and until (exclusive); None is open.
     lever
-        Business lever, a factor of the priority.
+        Business lever, a factor of the priority: the product of those of its issue, its group and itself.
+    positive_outcome
+        The kind of outcome the propensity predicts, e.g. ``accepted``.
+    purposes
+        What the customer must have consented to. Not asked of a mandatory message.
+    mandatory
+        The lawful basis of a message that must go out; None for everything that competes.
+    cost
+        What one offer takes from its budget, in currency.
+    budget, volume
+        Bounds over all customers; None where there are none.
+    exclusions
+        Names of the exclusion sets it is in: no two actions of a set in one answer.
+    weightings
+        Context weights of its issue, its group and itself.
     """
 
     action_id: ActionId
@@ -79,6 +122,19 @@ class Action:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     lever: float = 1.0
+    positive_outcome: str = "accepted"
+    purposes: frozenset[Purpose] = frozenset({Purpose.MARKETING})
+    mandatory: LawfulBasis | None = None
+    cost: float = 0.0
+    budget: Allowance | None = None
+    volume: Allowance | None = None
+    exclusions: tuple[str, ...] = ()
+    weightings: tuple[Weighting, ...] = ()
+
+    @property
+    def is_marketing(self) -> bool:
+        """Whether it must rest while consents or contacts cannot be read: all but service and mandatory."""
+        return self.mandatory is None and self.purposes != {Purpose.SERVICE}
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.treatments, key=lambda treatment: treatment.treatment_id))
@@ -116,6 +172,10 @@ class Placement:
     fallback
         What fills the first slot nothing is left for, or None. It does not compete, needs no score and is
         never part of learning (π = 1). Never twice in one answer.
+    lifetime
+        How long an offer made here may be shown: its ``expires_at``, unless the action ends before.
+    report_within
+        How long after that a presentation may still be reported in time; until then its reservation lives.
     """
 
     channel: str
@@ -123,6 +183,24 @@ class Placement:
     slots: int
     distinct: Distinct = Distinct.ACTION
     fallback: Candidate | None = None
+    lifetime: timedelta = timedelta(minutes=30)
+    report_within: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A set of actions of which an answer holds one at most.
+
+    Parameters
+    ----------
+    name
+        What ``Action.exclusions`` calls it.
+    rests
+        How long after one of the set was given to a customer the others rest; zero for no time at all.
+    """
+
+    name: str
+    rests: timedelta = timedelta(0)
 
 
 class SetBy(StrEnum):

@@ -13,7 +13,7 @@ from serving.decision.exploration import Contest, Exploration
 from serving.decision.plan import Plan, Slate
 from serving.decision.reasons import Reason
 from serving.decision.shortlist import Shortlist
-from serving.decision.values import History, Pick
+from serving.decision.values import History
 
 _TAKEN = {Distinct.GROUP: Reason.GROUP_TAKEN, Distinct.ISSUE: Reason.ISSUE_TAKEN}
 _FILL_REASONS = {
@@ -50,14 +50,9 @@ class Answer:
         self._table = table
         self._raw = raw
         self._history = history
-        self._before = len(history.picks)
+        self._given: list[Candidate] = []
         self._taken = np.zeros(len(shortlist.catalogue.actions), dtype=np.bool_)
         self._first_row = np.cumsum([0, *(len(slate.candidate) for slate in shortlist.slates)]).tolist()
-
-    @property
-    def own_picks(self) -> tuple[Pick, ...]:
-        """What this answer has given so far."""
-        return self._history.picks[self._before :]
 
     def fill(self, position: int, rng: np.random.Generator) -> FilledPlacement:
         """Fill one requested placement and settle the reasons of its candidates."""
@@ -102,7 +97,7 @@ class Answer:
     def _offer(self, slate: Slate, rows: slice, row: int, rank: int, chance: float) -> Offer:
         index = int(slate.candidate[row])
         candidate = self._shortlist.catalogue.candidates[index]
-        self._remember(candidate)
+        self._given.append(candidate)
         priority, propensity = self._table.priority[rows][row], self._table.propensity[rows][row]
         return Offer(
             placement=slate.placement.name,
@@ -121,9 +116,9 @@ class Answer:
     def _fallback(self, placement: Placement, rank: int) -> tuple[Offer, ...]:
         """Return the placement's fallback, unless it has none or this answer holds it already."""
         candidate = placement.fallback
-        if candidate is None or any(pick.action_id == candidate.action.action_id for pick in self.own_picks):
+        if candidate is None or any(given.action == candidate.action for given in self._given):
             return ()
-        self._remember(candidate)
+        self._given.append(candidate)
         return (
             Offer(
                 placement=placement.name,
@@ -139,11 +134,6 @@ class Answer:
                 action_probability=1.0,
             ),
         )
-
-    def _remember(self, candidate: Candidate) -> None:
-        action = candidate.action
-        pick = Pick(action.action_id, action.group, action.issue, self._shortlist.now)
-        self._history = self._history.with_pick(pick)
 
 
 class _Distinctness:

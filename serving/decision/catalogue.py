@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from serving.decision.actions import Action, Candidate, ContextField, Placement
+from serving.decision.actions import Action, Candidate, ContextField, Exclusion, Placement
+from serving.decision.contact import ContactPolicy
 from serving.decision.digest import digest_of
+from serving.decision.experiments import Formula, Layer, Share
 from serving.decision.exploration import Exploration
 from serving.decision.greedy import Greedy
 from serving.decision.plan import Plan, make_plan
@@ -37,6 +39,20 @@ class Catalogue:
         A candidate under it is not shown; 0 is no floor.
     exploration
         Policy of exploration.
+    language
+        BCP 47 tag of the language for customers whose own is not known.
+    formula
+        What arbitration sorts by; None is ``propensity * value * context_weight * lever``.
+    outbound
+        Channels on which Moment turns to the customer (e-mail, push, call): quiet hours apply there.
+    contact_policies
+        Limits, suppressions, cool-offs and quiet hours, kept in order of name.
+    exclusions
+        Sets of actions that exclude one another, kept in order of name.
+    layers
+        Experiments, kept in order of name.
+    control, holdout
+        Shares of customers drawn apart: filled uniformly; without marketing.
 
     Attributes
     ----------
@@ -55,6 +71,14 @@ class Catalogue:
     rules: tuple[Rule, ...] = ()
     propensity_floor: float = 0.0
     exploration: Exploration = field(default_factory=Greedy)
+    language: str = "en"
+    formula: Formula | None = None
+    outbound: frozenset[str] = frozenset()
+    contact_policies: tuple[ContactPolicy, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    control: Share | None = None
+    holdout: Share | None = None
     digest: str = field(init=False)
     plan: Plan = field(init=False, repr=False, compare=False)
 
@@ -63,6 +87,9 @@ class Catalogue:
             "actions": tuple(sorted(self.actions, key=lambda action: action.action_id)),
             "placements": tuple(sorted(self.placements, key=lambda place: (place.channel, place.name))),
             "context": tuple(sorted(self.context, key=lambda declared: declared.name)),
+            "contact_policies": tuple(sorted(self.contact_policies, key=lambda policy: policy.name)),
+            "exclusions": tuple(sorted(self.exclusions, key=lambda exclusion: exclusion.name)),
+            "layers": tuple(sorted(self.layers, key=lambda layer: layer.name)),
         }
         for name, value in content.items():
             object.__setattr__(self, name, value)
@@ -122,4 +149,12 @@ class Catalogue:
             "rules": [rule.text for rule in self.rules],
             "propensity_floor": self.propensity_floor,
             "exploration": self.exploration.name,
+            "language": self.language,
+            "formula": None if self.formula is None else self.formula.text,
+            "outbound": self.outbound,
+            "contact_policies": [(type(policy).__name__, policy) for policy in self.contact_policies],
+            "exclusions": self.exclusions,
+            "layers": self.layers,
+            "control": self.control,
+            "holdout": self.holdout,
         }

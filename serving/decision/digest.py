@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 
 def digest_of(content: object) -> str:
-    """Return the SHA-256 of a value made of frozen dataclasses, mappings, sequences, instants and scalars."""
+    """Return the SHA-256 of a value made of frozen dataclasses, collections, times and scalars."""
     return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
@@ -22,14 +22,21 @@ def canonical(content: object) -> str:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value) if field.compare}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+    match value:
+        case datetime():
+            plain: object = value.astimezone(UTC).isoformat()
+        case time():
+            plain = value.isoformat()
+        case timedelta():
+            plain = value.total_seconds()
+        case Mapping():
+            plain = {str(key): _plain(item) for key, item in value.items()}
+        case frozenset():
+            plain = sorted(str(word) for word in value)
+        case list() | tuple():
+            plain = [_plain(item) for item in value]
+        case _ if is_dataclass(value):
+            plain = {one.name: _plain(getattr(value, one.name)) for one in fields(value) if one.compare}
+        case _:
+            plain = value
+    return plain

@@ -19,10 +19,13 @@ class Contest:
         Shape (n,), n ≥ 1, finite.
     propensity
         Shape (n,): calibrated, in [0, 1].
+    evidence
+        Shape (n,): how many observations each propensity is worth; None where the model does not say.
     """
 
     priority: NDArray[np.float64]
     propensity: NDArray[np.float64]
+    evidence: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,10 +35,13 @@ class ActionDistribution:
     Parameters
     ----------
     probabilities
-        Shape (n,), not negative, sums to 1.
+        Shape (n,), not negative, sums to 1. What is drawn from, exactly.
+    error
+        Shape (n,): where the probabilities estimate an ideal by simulation, their standard errors; else None.
     """
 
     probabilities: NDArray[np.float64]
+    error: NDArray[np.float64] | None = None
 
     def draw(self, rng: np.random.Generator) -> int:
         """Return the index of one competitor, drawn by inversion from exactly one uniform number.
@@ -58,5 +64,5 @@ class Exploration(Protocol):
         ...
 
     def distribution(self, contest: Contest) -> ActionDistribution:
-        """Return the chance of each competitor."""
+        """Return the chance of each competitor: the same for the same contest."""
         ...
