@@ -9,13 +9,13 @@ from datetime import timedelta
 from serving.catalogue.drafts import Draft, DraftAction, DraftField, DraftPlacement, DraftTreatment
 from serving.catalogue.rulebook import RuleBook
 from serving.decision.actions import Action, Candidate, ContextField, Placement, SetBy, Treatment
+from serving.decision.attributes import ACTION_FIELDS, ACTION_PREFIX
 from serving.decision.catalogue import Catalogue
 from serving.decision.columns import Column, ColumnType
 from serving.decision.context import CONTEXT_PREFIX, DERIVED
 from serving.decision.exploration import Exploration
 from serving.decision.greedy import Greedy
 from serving.decision.parsing import nearest
-from serving.decision.plan import ACTION_FIELDS, ACTION_PREFIX
 from serving.decision.rules import Rule
 from serving.decision.templates import is_well_formed, places
 from serving.decision.values import ActionId, Scalar, TreatmentId

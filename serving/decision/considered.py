@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.decision.actions import Candidate
+from serving.decision.attributes import ACTION_PREFIX, action_value
 from serving.decision.catalogue import Catalogue
-from serving.decision.plan import ACTION_PREFIX, action_value
 from serving.decision.reasons import Reason
 from serving.decision.values import Scalar, Stage
 
@@ -32,6 +32,8 @@ class Considered:
         Id of the rule that was false or unknown (index in ``Catalogue.rules``), or None.
     observed
         The values of the columns that rule reads, by column.
+    measured
+        What a contact policy or a balance found: the count, the hours still to rest, the local hour; or None.
     propensity, priority
         Once scored, else None.
     """
@@ -41,6 +43,7 @@ class Considered:
     reason: Reason
     rule: int | None
     observed: Mapping[str, Scalar]
+    measured: float | None
     propensity: float | None
     priority: float | None
 
@@ -67,6 +70,8 @@ class ConsideredTable(Sequence[Considered]):
     placement, candidate, reason, rule
         Shape (n,), whole numbers: index into ``placements``; index into ``Catalogue.candidates``; code of
         ``Reason``; rule id or -1.
+    observed
+        Shape (n,), float64: the count, rest or hour a contact policy or a balance found; NaN elsewhere.
     propensity, priority
         Shape (n,), float64; NaN where not scored.
     """
@@ -78,6 +83,7 @@ class ConsideredTable(Sequence[Considered]):
     candidate: NDArray[np.intp]
     reason: NDArray[np.int32]
     rule: NDArray[np.int32]
+    observed: NDArray[np.float64]
     propensity: NDArray[np.float64]
     priority: NDArray[np.float64]
 
@@ -99,6 +105,7 @@ class ConsideredTable(Sequence[Considered]):
             reason=Reason(int(self.reason[index])),
             rule=None if rule < 0 else rule,
             observed={} if rule < 0 else self._observed(rule, candidate),
+            measured=_known(self.observed[index]),
             propensity=_known(self.propensity[index]),
             priority=_known(self.priority[index]),
         )

@@ -12,30 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.decision.actions import Action, Candidate, Placement
-from serving.decision.columns import ColumnType
-from serving.decision.expression import ColumnRef, Expression, Literal, replace_columns
-from serving.decision.program import Program
 from serving.decision.reasons import Reason
-from serving.decision.rules import Rule, Tier
-from serving.decision.values import Scalar
-
-ACTION_PREFIX = "action."
-
-ACTION_FIELDS = {
-    "id": ColumnType.STRING,
-    "label": ColumnType.STRING,
-    "issue": ColumnType.STRING,
-    "group": ColumnType.STRING,
-    "value": ColumnType.FLOAT,
-}
-"""What every action has under ``action.*`` besides its attributes."""
-
-_FALSE = {
-    Tier.ELIGIBLE: Reason.NOT_ELIGIBLE,
-    Tier.APPLICABLE: Reason.NOT_APPLICABLE,
-    Tier.SUITABLE: Reason.NOT_SUITABLE,
-}
-_TRUTH = {True: 0, False: 1, None: 2}
+from serving.decision.rule_plan import RulePlan, make_rule_plan
+from serving.decision.rules import Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,39 +38,6 @@ class Slate:
     action: NDArray[np.intp]
     unfit: NDArray[np.int32]
     several: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RulePlan:
-    """Every action's rules as one program and two tables.
-
-    Attributes
-    ----------
-    program
-        Each distinct predicate once; a rule over ``action.*`` once per distinct set of values.
-    root
-        Shape (n_actions, depth): which predicate is asked at each step; padded with the first, always true.
-    rule
-        Shape (n_actions, depth): id of the rule, -1 where padded.
-    failure
-        Shape (n_actions, depth): code of the reason when it is false; unknown is one more.
-    """
-
-    program: Program
-    root: NDArray[np.intp]
-    rule: NDArray[np.int32]
-    failure: NDArray[np.int32]
-
-    def ask(self, row: Mapping[str, Scalar]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return per action why its policy fails and the rule that failed; 0 and -1 where it holds."""
-        truth = np.array([_TRUTH[value] for value in self.program.run(row)], dtype=np.int32)
-        verdict = truth[self.root]
-        failed = verdict > 0
-        first = failed.argmax(axis=1)
-        every = np.arange(len(first))
-        fails = failed[every, first]
-        reason = np.where(fails, self.failure[every, first] + verdict[every, first] - 1, 0).astype(np.int32)
-        return reason, np.where(fails, self.rule[every, first], -1).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +76,7 @@ def make_plan(actions: Sequence[Action], placements: Sequence[Placement], rules:
     candidates = tuple(Candidate(action, treatment) for action in actions for treatment in action.treatments)
     return Plan(
         candidates=candidates,
-        rules=_rule_plan(actions, rules),
+        rules=make_rule_plan(actions, rules),
         opening=_opening(actions),
         value=np.array([candidate.action.value for candidate in candidates], dtype=np.float64),
         lever=np.array([candidate.action.lever for candidate in candidates], dtype=np.float64),
@@ -138,49 +84,6 @@ def make_plan(actions: Sequence[Action], placements: Sequence[Placement], rules:
         issue=_numbered([action.issue for action in actions]),
         slates={(placement.channel, placement.name): _slate(placement, actions) for placement in placements},
     )
-
-
-def action_value(action: Action, name: str) -> Scalar:
-    """Return the value of ``action.<name>`` as rules and templates see it."""
-    match name:
-        case "id":
-            return action.action_id
-        case "label" | "issue" | "group":
-            return str(getattr(action, name))
-        case "value":
-            return action.value
-        case _:
-            return action.attributes.get(name)
-
-
-def _rule_plan(actions: Sequence[Action], rules: Sequence[Rule]) -> RulePlan:
-    depth = max((len(action.rules) for action in actions), default=0)
-    shape = (len(actions), max(depth, 1))
-    root = np.zeros(shape, dtype=np.intp)
-    rule = np.full(shape, -1, dtype=np.int32)
-    failure = np.zeros(shape, dtype=np.int32)
-    predicates: dict[Expression, int] = {Literal(True, ColumnType.BOOL): 0}
-    for row, action in enumerate(actions):
-        for step, use in enumerate(action.rules):
-            bound = _bound(rules[use.rule_id].expression, action)
-            root[row, step] = predicates.setdefault(bound, len(predicates))
-            rule[row, step] = use.rule_id
-            failure[row, step] = _FALSE[use.tier]
-    return RulePlan(Program.of(predicates), root, rule, failure)
-
-
-def _bound(expression: Expression, action: Action) -> Expression:
-    """Return the expression with the action's own values in place of ``action.*``."""
-
-    def value_of(column: ColumnRef) -> Expression:
-        if not column.name.startswith(ACTION_PREFIX):
-            return column
-        value = action_value(action, column.name.removeprefix(ACTION_PREFIX))
-        if value is not None and column.type is ColumnType.FLOAT:
-            value = float(value) + 0.0  # -0.0 is 0.0: equal nodes must mean one thing
-        return Literal(value, column.type)
-
-    return replace_columns(expression, value_of)
 
 
 def _opening(actions: Sequence[Action]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

@@ -57,7 +57,7 @@ def shortlist(
     request: Request,
     catalogue: Catalogue,
     customer: Customer,
-    history: History,  # noqa: ARG001  # its place in the signature is final; limits are issue 3
+    history: History | None,
     now: datetime,
 ) -> Shortlist:
     """Return every candidate with its reason and those left to score.
@@ -71,7 +71,7 @@ def shortlist(
     customer
         Features as rules see them; NaN and None are unknown. Profile ``none`` has no features.
     history
-        What contact policies look back on.
+        What contact policies look back on; None when the contact store is gone.
     now
         Time of the decision, with a time zone.
 
@@ -124,6 +124,7 @@ def _consider(
         candidate=candidate,
         reason=reason,
         rule=rule,
+        observed=unscored,
         propensity=unscored,
         priority=unscored,
     )
@@ -133,7 +134,7 @@ def _action_reasons(
     plan: Plan, row: Mapping[str, Scalar], now: datetime
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return per action the first reason against it, 0 for none, and the rule behind it, or -1."""
-    reason, rule = plan.rules.ask(row)
+    reason, rule, _ = plan.rules.ask(row)
     if plan.opening is not None:
         starts, ends = plan.opening
         instant = now.timestamp()

@@ -8,7 +8,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from serving.decision.actions import Candidate
-from serving.decision.plan import action_value
+from serving.decision.attributes import action_value
 from serving.decision.templates import PLACE
 from serving.decision.values import Scalar
 
