@@ -186,6 +186,13 @@ class Placement:
     lifetime: timedelta = timedelta(minutes=30)
     report_within: timedelta = timedelta(minutes=10)
 
+    def lifetime_of(self, action: Action, now: datetime) -> tuple[datetime, datetime]:
+        """Return when an offer made now expires, and until when its presentation may be reported in time."""
+        expires_at = now + self.lifetime
+        if action.ends_at is not None and action.ends_at < expires_at:
+            expires_at = action.ends_at
+        return expires_at, expires_at + self.report_within
+
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:

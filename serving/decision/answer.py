@@ -43,7 +43,7 @@ class Answer:
     """
 
     def __init__(
-        self, shortlist: Shortlist, table: ConsideredTable, raw: NDArray[np.float64], history: History
+        self, shortlist: Shortlist, table: ConsideredTable, raw: NDArray[np.float64], history: History | None
     ) -> None:
         self.action = np.concatenate([slate.action for slate in shortlist.slates])
         self._shortlist = shortlist
@@ -98,6 +98,7 @@ class Answer:
         index = int(slate.candidate[row])
         candidate = self._shortlist.catalogue.candidates[index]
         self._given.append(candidate)
+        expires_at, reserved_until = slate.placement.lifetime_of(candidate.action, self._shortlist.now)
         priority, propensity = self._table.priority[rows][row], self._table.propensity[rows][row]
         return Offer(
             placement=slate.placement.name,
@@ -111,6 +112,8 @@ class Answer:
             lever=candidate.action.lever,
             priority=float(priority),
             action_probability=chance,
+            expires_at=expires_at,
+            reserved_until=reserved_until,
         )
 
     def _fallback(self, placement: Placement, rank: int) -> tuple[Offer, ...]:
@@ -119,6 +122,7 @@ class Answer:
         if candidate is None or any(given.action == candidate.action for given in self._given):
             return ()
         self._given.append(candidate)
+        expires_at, reserved_until = placement.lifetime_of(candidate.action, self._shortlist.now)
         return (
             Offer(
                 placement=placement.name,
@@ -132,6 +136,8 @@ class Answer:
                 lever=candidate.action.lever,
                 priority=None,
                 action_probability=1.0,
+                expires_at=expires_at,
+                reserved_until=reserved_until,
             ),
         )
 

@@ -19,7 +19,7 @@ from serving.decision.values import History
 
 
 def choose(
-    shortlist: Shortlist, scores: Scores | None, history: History, rng: np.random.Generator
+    shortlist: Shortlist, scores: Scores | None, history: History | None, rng: np.random.Generator
 ) -> Decision:
     """Fill the slots from the shortlist, placement by placement in the order of the request.
 
@@ -30,7 +30,8 @@ def choose(
     scores
         Aligned to ``shortlist.contenders``; None when there is no model to ask: then only fallbacks are left.
     history
-        What limits look back on; the answer's own picks are appended slot by slot.
+        What limits look back on, the answer's own picks with it slot by slot; None when the contact store is
+        gone.
     rng
         The only source of chance: the same seed gives the same decision. One number is drawn per slot filled,
         one more where the chosen action has several treatments that fit.
@@ -50,6 +51,9 @@ def choose(
         joint_probability=math.prod(o.action_probability for filled in placements for o in filled.offers),
         context=shortlist.context,
         catalogue_digest=shortlist.catalogue.digest,
+        channel=shortlist.request.channel,
+        decided_at=shortlist.now,
+        timezone=shortlist.customer.timezone,
     )
 
 

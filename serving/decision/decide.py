@@ -26,7 +26,7 @@ def decide(  # noqa: PLR0917  # the design's signature
     request: Request,
     catalogue: Catalogue,
     customer: Customer,
-    history: History,
+    history: History | None,
     now: datetime,
     scorer: Scorer,
     rng: np.random.Generator,

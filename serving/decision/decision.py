@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from serving.decision.actions import Candidate
 from serving.decision.considered import ConsideredTable, Funnel
-from serving.decision.values import Scalar
+from serving.decision.experiments import Assignment
+from serving.decision.values import Contact, Scalar
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,12 +36,18 @@ class OfferKind(StrEnum):
     """How an offer came to be."""
 
     ARBITRATED = "arbitrated"
+    MANDATORY = "mandatory"
     FALLBACK = "fallback"
 
     @property
     def learns(self) -> bool:
         """Whether its record may teach a model or a policy."""
         return self is OfferKind.ARBITRATED
+
+    @property
+    def is_contact(self) -> bool:
+        """Whether it is kept as a contact of the customer's: all but what merely fills a slot."""
+        return self is not OfferKind.FALLBACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +63,17 @@ class Offer:
     kind
         How it came to be here.
     raw, propensity
-        The model's scores; None for a fallback.
+        The model's scores; None for what did not compete.
     value, context_weight, lever
-        The other factors of the priority.
+        The other factors of the priority, as used: the lever with what the customer's experiments change.
     priority
-        What arbitration sorted by; None for a fallback.
+        What arbitration sorted by; None for what did not compete.
     action_probability
         π: the chance of this pick given the shortlist and the earlier picks of the answer.
+    expires_at
+        A channel must not show it later: the placement's lifetime from now, or the action's end before that.
+    reserved_until
+        Until then a presentation may be reported in time: the placement's ``report_within`` after that.
     """
 
     placement: str
@@ -75,6 +87,8 @@ class Offer:
     lever: float
     priority: float | None
     action_probability: float
+    expires_at: datetime
+    reserved_until: datetime
 
 
 class FillReason(StrEnum):
@@ -131,6 +145,12 @@ class Decision:
         The complete context as rules saw it.
     catalogue_digest
         Digest of the catalogue that decided.
+    channel, decided_at, timezone
+        The channel that asked; when; the IANA name of the customer's zone, None where unknown.
+    assignments
+        The arms the customer is in, one an experiment; none in control or holdout.
+    control, held_out
+        Whether the customer is in control (slots filled uniformly), or in the no-marketing holdout.
     """
 
     placements: tuple[FilledPlacement, ...]
@@ -139,8 +159,41 @@ class Decision:
     joint_probability: float
     context: Mapping[str, Scalar]
     catalogue_digest: str
+    channel: str
+    decided_at: datetime
+    timezone: str | None = None
+    assignments: tuple[Assignment, ...] = ()
+    control: bool = False
+    held_out: bool = False
 
     @property
     def offers(self) -> tuple[Offer, ...]:
         """All offers, placement by placement."""
         return tuple(offer for placement in self.placements for offer in placement.offers)
+
+
+def contacts_of(decision: Decision, tracking_ids: Sequence[str]) -> tuple[Contact, ...]:
+    """Return the contacts a decision makes with the customer: every offer but fallbacks, in their order.
+
+    Parameters
+    ----------
+    decision
+        For a customer who is identified: nobody else has a history.
+    tracking_ids
+        One for each of ``decision.offers``, fallbacks included.
+    """
+    return tuple(
+        Contact(
+            tracking_id=tracking_id,
+            action_id=offer.candidate.action.action_id,
+            group=offer.candidate.action.group,
+            issue=offer.candidate.action.issue,
+            channel=decision.channel,
+            decided_at=decision.decided_at,
+            reserved_until=offer.reserved_until,
+            mandatory=offer.kind is OfferKind.MANDATORY,
+            timezone=decision.timezone,
+        )
+        for offer, tracking_id in zip(decision.offers, tracking_ids, strict=True)
+        if offer.kind.is_contact
+    )

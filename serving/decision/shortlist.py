@@ -17,6 +17,7 @@ from serving.decision.context import CONTEXT_PREFIX, complete_context, zone_of
 from serving.decision.parsing import nearest
 from serving.decision.plan import Plan, Slate
 from serving.decision.reasons import Reason
+from serving.decision.rule_plan import Verdicts
 from serving.decision.values import Customer, History, Request, Scalar
 
 
@@ -53,12 +54,13 @@ class Shortlist:
     considered: ConsideredTable
 
 
-def shortlist(
+def shortlist(  # noqa: PLR0917  # the design's signature
     request: Request,
     catalogue: Catalogue,
     customer: Customer,
-    history: History | None,
+    history: History | None,  # noqa: ARG001
     now: datetime,
+    verdicts: Verdicts | None = None,
 ) -> Shortlist:
     """Return every candidate with its reason and those left to score.
 
@@ -74,6 +76,9 @@ def shortlist(
         What contact policies look back on; None when the contact store is gone.
     now
         Time of the decision, with a time zone.
+    verdicts
+        What the rules say of each action, each of shape (n_actions,), where a batch has asked them already
+        (``RulePlan.settle``); else they are asked here.
 
     Raises
     ------
@@ -88,7 +93,7 @@ def shortlist(
     context = complete_context(request, catalogue.context, now, zone)
     row = {**customer.features, **{CONTEXT_PREFIX + name: value for name, value in context.items()}}
     plan = catalogue.plan
-    considered = _consider(catalogue, slates, row, now)
+    considered = _consider(catalogue, slates, row, now, verdicts or catalogue.plan.rules.ask(row))
     left = np.zeros(len(plan.candidates), dtype=np.bool_)
     left[considered.candidate[considered.reason == Reason.UNDECIDED]] = True
     index = np.flatnonzero(left)
@@ -106,9 +111,13 @@ def shortlist(
 
 
 def _consider(
-    catalogue: Catalogue, slates: tuple[Slate, ...], row: Mapping[str, Scalar], now: datetime
+    catalogue: Catalogue,
+    slates: tuple[Slate, ...],
+    row: Mapping[str, Scalar],
+    now: datetime,
+    verdicts: Verdicts,
 ) -> ConsideredTable:
-    action_reason, action_rule = _action_reasons(catalogue.plan, row, now)
+    action_reason, action_rule = _action_reasons(catalogue.plan, verdicts, now)
     candidate = np.concatenate([slate.candidate for slate in slates])
     action = np.concatenate([slate.action for slate in slates])
     unfit = np.concatenate([slate.unfit for slate in slates])
@@ -131,10 +140,10 @@ def _consider(
 
 
 def _action_reasons(
-    plan: Plan, row: Mapping[str, Scalar], now: datetime
+    plan: Plan, verdicts: Verdicts, now: datetime
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return per action the first reason against it, 0 for none, and the rule behind it, or -1."""
-    reason, rule, _ = plan.rules.ask(row)
+    reason, rule = verdicts.reason.copy(), verdicts.rule.copy()
     if plan.opening is not None:
         starts, ends = plan.opening
         instant = now.timestamp()

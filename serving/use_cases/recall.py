@@ -35,6 +35,7 @@ class Recalled:
             candidate=np.array(columns.candidate, dtype=np.intp),
             reason=np.array(columns.reason, dtype=np.int32),
             rule=np.array(columns.rule, dtype=np.int32),
+            observed=np.full(len(columns.rule), np.nan),
             propensity=np.array([propensities.get(index) for index in columns.candidate], dtype=np.float64),
             priority=np.array(columns.priority, dtype=np.float64),
         )
