@@ -215,6 +215,7 @@ class SetBy(StrEnum):
 
     CHANNEL = "channel"
     MOMENT = "moment"
+    SYSTEM = "system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +229,8 @@ class ContextField:
     type
         Type of its values.
     set_by
-        ``channel``: the caller may send it. ``moment``: derived by the core; a caller that sends it is
-        refused.
+        ``channel``: every caller may send it. ``system``: a trusted caller only, for what a channel must not
+        assert, such as a passed credit check. ``moment``: derived by the core; nobody may send it.
     meaning
         One line for people.
     categories

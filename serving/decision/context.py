@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -36,7 +36,7 @@ def complete_context(
     Parameters
     ----------
     request
-        Its context is checked against the declarations.
+        Its context is checked against the declarations and against who sends it.
     declared
         The catalogue's declarations.
     now
@@ -47,7 +47,7 @@ def complete_context(
     Raises
     ------
     InvalidRequest
-        A value that is not declared, not the channel's to set, or of the wrong type.
+        A value that is not declared, not the caller's to set, or of the wrong type.
     """
     local = now.astimezone(zone)
     derived: dict[str, Scalar] = {
@@ -56,7 +56,7 @@ def complete_context(
         "weekday": WEEKDAYS[local.weekday()],
         "month": local.month,
     }
-    sent = _checked(request.context, declared) if request.context else {}
+    sent = _checked(request, declared) if request.context else {}
     return {
         field.name: derived[field.name] if field.set_by is SetBy.MOMENT else sent.get(field.name)
         for field in declared
@@ -72,28 +72,37 @@ def zone_of(name: str | None, default: str) -> ZoneInfo:
         return ZoneInfo(default)
 
 
-def _checked(sent: Mapping[str, Scalar], declared: tuple[ContextField, ...]) -> dict[str, Scalar]:
+def _checked(request: Request, declared: tuple[ContextField, ...]) -> dict[str, Scalar]:
     fields = {field.name: field for field in declared}
-    return {name: _checked_value(name, value, fields) for name, value in sent.items()}
+    settable = {SetBy.CHANNEL, SetBy.SYSTEM} if request.trusted else {SetBy.CHANNEL}
+    for name in request.context:
+        _check_who_sets(f"context.{name}", name, fields, settable)
+    return {name: _checked_value(value, fields[name]) for name, value in request.context.items()}
 
 
-def _checked_value(name: str, value: Scalar, fields: Mapping[str, ContextField]) -> Scalar:
-    place = f"context.{name}"
+def _check_who_sets(
+    place: str, name: str, fields: Mapping[str, ContextField], settable: Collection[SetBy]
+) -> None:
     field = fields.get(name)
     if field is None:
-        allowed = [other.name for other in fields.values() if other.set_by is SetBy.CHANNEL]
+        allowed = [other.name for other in fields.values() if other.set_by in settable]
         known = f"; a channel may send {', '.join(allowed)}" if allowed else "; a channel may send none"
         raise InvalidRequest(
             f"`{place}` is not declared by the catalogue{nearest(name, allowed) or known}",
             code="unknown-context",
             field=place,
         )
-    if field.set_by is not SetBy.CHANNEL:
-        raise InvalidRequest(
-            f"`{place}` is derived by Moment and cannot be sent; leave it out",
-            code="context-not-settable",
-            field=place,
+    if field.set_by not in settable:
+        why = (
+            "is derived by Moment and cannot be sent; leave it out"
+            if field.set_by is SetBy.MOMENT
+            else "is for systems, not for channels; leave it out, or use a key that may assert context"
         )
+        raise InvalidRequest(f"`{place}` {why}", code="context-not-settable", field=place)
+
+
+def _checked_value(value: Scalar, field: ContextField) -> Scalar:
+    place = f"context.{field.name}"
     if value is None:
         return None
     typed = conform(value, field.type)

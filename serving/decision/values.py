@@ -117,11 +117,22 @@ class PlacementRequest:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the channel asks. ``context`` holds declared ``context.*`` values without the prefix."""
+    """What the channel asks.
+
+    Parameters
+    ----------
+    channel, placements
+        Where, and how many slots.
+    context
+        Declared ``context.*`` values without the prefix.
+    trusted
+        Whether the caller may send what the catalogue lets only a system set.
+    """
 
     channel: str
     placements: tuple[PlacementRequest, ...]
     context: Mapping[str, Scalar] = field(default_factory=dict)
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
