@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from serving.ports import ApiKey
     from serving.use_cases.keys import NewKey
 
-_SCOPES = ("decisions:write", "decisions:read", "customers:read", "scores:read")
+_SCOPES = ("decisions:write", "decisions:read", "customers:read", "scores:read", "context:assert")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 

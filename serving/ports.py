@@ -152,6 +152,7 @@ class Scope(StrEnum):
     READ_DECISIONS = "decisions:read"
     READ_CUSTOMERS = "customers:read"
     READ_SCORES = "scores:read"
+    ASSERT_CONTEXT = "context:assert"
 
 
 @dataclass(frozen=True, slots=True)
