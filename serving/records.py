@@ -5,6 +5,9 @@ part (who it was, what was known of them, what they were told) is stored apart: 
 customer's own, so that destroying the key erases it, is still to come; the place for it is here.
 
 Candidates, reasons and rules are small integers; `catalogue` names the version that gives them their words.
+
+`FORMAT` counts up when the meaning of what is stored changes. What a format adds has a default here, so that
+records of every earlier one are read as they were meant.
 """
 
 from __future__ import annotations
@@ -15,8 +18,12 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
+from moment.errors import DependencyError
 from serving.decision.decision import FillReason, OfferKind
-from serving.decision.values import FeatureState, ProfileKind, Scalar
+from serving.decision.values import FeatureState, ProfileKind, Purpose, Scalar
+
+FORMAT = 2
+"""The format written. 2 added limits, budgets, experiments, attempts and what they looked back on."""
 
 RecordedValue = bool | int | float | str | tuple[str | float, ...] | None
 """A feature's value as JSON gives it back, equal to what it was."""
@@ -50,7 +57,9 @@ class ConsideredColumns(Struct, frozen=True):
     """Every candidate of every requested placement with its final reason, as aligned columns.
 
     `placement` indexes the request's placements, `candidate` the catalogue's candidates; `reason` is
-    the code of `serving.decision.reasons.Reason`; `rule` indexes the catalogue's rules, -1 for none.
+    the code of `serving.decision.reasons.Reason`; `rule` indexes what that reason speaks of (rules, contact
+    policies or exclusions), -1 for none. `observed` is the count, remainder or hour that failed; format 1 has
+    none.
     """
 
     placement: list[int]
@@ -58,14 +67,20 @@ class ConsideredColumns(Struct, frozen=True):
     reason: list[int]
     rule: list[int]
     priority: list[float | None]
+    observed: list[float | None] = []
 
 
 class ScoredColumns(Struct, frozen=True):
-    """What the model said of each contender, as aligned columns; `candidate` as in `ConsideredColumns`."""
+    """What the model said of each contender, as aligned columns; `candidate` as in `ConsideredColumns`.
+
+    `context_weight` and `lever` are the other factors of the priority, as used; format 1 has neither.
+    """
 
     candidate: list[int]
     raw: list[float | None]
     propensity: list[float | None]
+    context_weight: list[float] = []
+    lever: list[float] = []
 
 
 class FunnelCounts(Struct, frozen=True):
@@ -82,7 +97,11 @@ class FunnelCounts(Struct, frozen=True):
 
 
 class RecordedOffer(Struct, frozen=True):
-    """One filled slot, with the factors of its priority and its action probability π."""
+    """One filled slot, with the factors of its priority and its action probability π.
+
+    `probability_error` is the standard error of a π that was simulated. `reserved_until` is None where the
+    offer holds no reservation: a fallback, a visitor nobody knows, a contact store that is gone.
+    """
 
     rank: int
     action: str
@@ -97,6 +116,8 @@ class RecordedOffer(Struct, frozen=True):
     lever: float
     priority: float | None
     action_probability: float
+    probability_error: float | None = None
+    reserved_until: datetime | None = None
 
 
 class RecordedPlacement(Struct, frozen=True):
@@ -108,10 +129,57 @@ class RecordedPlacement(Struct, frozen=True):
     offers: tuple[RecordedOffer, ...]
 
 
+class ExperimentArm(Struct, frozen=True):
+    """The arm a customer was in, in one experiment."""
+
+    layer: str
+    experiment: str
+    arm: str
+
+
+class RecordedUsed(Struct, frozen=True):
+    """What all customers together had used of an action when it was decided."""
+
+    budget_total: float
+    budget_today: float
+    volume_total: int
+    volume_today: int
+
+
+class RecordedContact(Struct, frozen=True, array_like=True):
+    """One offer the customer had been given before, in few bytes; new fields go to the end."""
+
+    tracking_id: str
+    action_id: str
+    group: str
+    issue: str
+    channel: str
+    decided_at: datetime
+    reserved_until: datetime
+    presented_at: datetime | None
+    recorded_late: bool
+    mandatory: bool
+    timezone: str | None
+
+
+class RecordedOutcome(Struct, frozen=True, array_like=True):
+    """One answer the customer had given before, in few bytes; new fields go to the end."""
+
+    kind: str
+    action_id: str
+    group: str
+    issue: str
+    channel: str
+    at: datetime
+
+
 class Personal(Struct, frozen=True):
     """What is about a person.
 
     `states` names only the features that are not present; `content` is what each offer said, in their order.
+    `contacts` and `outcomes` are what limits looked back on, None when the contact store was gone; `purposes`
+    is what was consented to, None when the consent store was gone; `unit` is what control, holdout and
+    experiments were drawn by.
     """
 
     customer_id: str | None
@@ -120,15 +188,25 @@ class Personal(Struct, frozen=True):
     states: dict[str, FeatureState]
     event_times: dict[str, datetime]
     content: list[dict[str, str]]
+    contacts: tuple[RecordedContact, ...] | None = ()
+    outcomes: tuple[RecordedOutcome, ...] | None = ()
+    purposes: tuple[Purpose, ...] | None = ()
+    opted_out: bool = False
+    unit: str | None = None
+    timezone: str | None = None
+    language: str | None = None
 
 
 class DecisionRecord(Struct, frozen=True, kw_only=True):
     """One decision.
 
-    `personal` is None once it was erased. `latency_ms` is by stage, up to the writing of the record.
+    `attempt` counts how often it was decided until nothing had changed meanwhile; `seed` and all else are of
+    the last one. `exploration` names the policy that gave π; `used` is what was used of the actions that have
+    a budget or a volume. `personal` is None once it was erased. `latency_ms` is by stage, up to the writing
+    of the record, all attempts together.
     """
 
-    format: int = 1
+    format: int = FORMAT
     decision_id: str
     mode: Mode
     key_id: str
@@ -140,14 +218,19 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     include: tuple[str, ...]
     profile: ProfileKind
     segment: str | None
+    attempt: int = 1
     seed: int
+    exploration: str = ""
     placements: tuple[RecordedPlacement, ...]
     joint_probability: float
     funnel: FunnelCounts
     considered: ConsideredColumns
     scored: ScoredColumns
+    used: dict[str, RecordedUsed] = {}
     versions: Versions
-    experiments: tuple[str, ...] = ()
+    experiments: tuple[ExperimentArm, ...] = ()
+    control: bool = False
+    held_out: bool = False
     degraded: tuple[str, ...] = ()
     latency_ms: dict[str, float] = {}
     personal: Personal | None = None
@@ -173,8 +256,19 @@ def dump(record: DecisionRecord) -> Sealable:
 
 
 def load(stored: Sealable) -> DecisionRecord:
-    """Read a record back. Without its personal part it is the record of an erased customer."""
+    """Read a record back. Without its personal part it is the record of an erased customer.
+
+    Raises
+    ------
+    DependencyError
+        A newer Moment wrote it.
+    """
     record = _decoder.decode(stored.open)
+    if record.format > FORMAT:
+        raise DependencyError(
+            f"decision {record.decision_id} is recorded in format {record.format}, this Moment reads up to "
+            f"{FORMAT}; upgrade Moment"
+        )
     if stored.personal is None:
         return record
     return msgspec.structs.replace(record, personal=_personal_decoder.decode(stored.personal))

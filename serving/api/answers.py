@@ -16,6 +16,7 @@ from serving.api.schemas import (
     PastOffer,
     PlacementAnswered,
     RecordAnswer,
+    RecordedOfferAnswered,
     RecordedPlacementAnswered,
     Scores,
 )
@@ -41,8 +42,12 @@ def decision_answer(record: DecisionRecord) -> DecisionAnswer:
     return DecisionAnswer(
         decision_id=record.decision_id,
         placements=tuple(
-            PlacementAnswered(placement.name, offers, placement.reason)
-            for placement, offers in _placements(record, scores=scores)
+            PlacementAnswered(
+                placement.name,
+                tuple(_offer(offer, content, scores=scores) for offer, content in offers),
+                placement.reason,
+            )
+            for placement, offers in _placements(record)
         ),
         profile=record.profile,
         experiments=record.experiments,
@@ -67,8 +72,13 @@ def record_answer(recalled: Recalled, *, views: dict[str, str], scores: bool) ->
         decided_at=record.decided_at,
         profile=record.profile,
         placements=tuple(
-            RecordedPlacementAnswered(placement.name, placement.slots, placement.reason, offers)
-            for placement, offers in _placements(record, scores=scores)
+            RecordedPlacementAnswered(
+                placement.name,
+                placement.slots,
+                placement.reason,
+                tuple(_recorded_offer(offer, content, scores=scores) for offer, content in offers),
+            )
+            for placement, offers in _placements(record)
         ),
         context=personal.context,
         features=tuple(
@@ -83,8 +93,12 @@ def record_answer(recalled: Recalled, *, views: dict[str, str], scores: bool) ->
         funnel=record.funnel,
         considered=tuple(_candidate(item, recalled, scores=scores) for item in recalled.considered()),
         experiments=record.experiments,
+        control=record.control,
+        held_out=record.held_out,
+        exploration=record.exploration,
         degraded=record.degraded,
         versions=record.versions,
+        attempt=record.attempt,
         seed=str(record.seed),
         latency_ms=record.latency_ms,
         segment=record.segment if scores else UNSET,
@@ -120,11 +134,12 @@ def customer_answer(view: CustomerView) -> CustomerAnswer:
 
 
 def _placements(
-    record: DecisionRecord, *, scores: bool
-) -> list[tuple[RecordedPlacement, tuple[OfferAnswered, ...]]]:
+    record: DecisionRecord,
+) -> list[tuple[RecordedPlacement, list[tuple[RecordedOffer, dict[str, str]]]]]:
+    """Return each placement with its offers and what each said."""
     content = iter((record.personal or NO_PERSON).content)
     return [
-        (placement, tuple(_offer(offer, next(content, {}), scores=scores) for offer in placement.offers))
+        (placement, [(offer, next(content, {})) for offer in placement.offers])
         for placement in record.placements
     ]
 
@@ -137,8 +152,26 @@ def _offer(offer: RecordedOffer, content: dict[str, str], *, scores: bool) -> Of
         content=content,
         tracking_id=offer.tracking_id,
         expires_at=offer.expires_at,
-        scores=Scores(offer.propensity, offer.priority, offer.action_probability) if scores else UNSET,
+        scores=_scores(offer) if scores else UNSET,
     )
+
+
+def _recorded_offer(offer: RecordedOffer, content: dict[str, str], *, scores: bool) -> RecordedOfferAnswered:
+    return RecordedOfferAnswered(
+        rank=offer.rank,
+        action=offer.action,
+        treatment=offer.treatment,
+        content=content,
+        tracking_id=offer.tracking_id,
+        expires_at=offer.expires_at,
+        reserved_until=offer.reserved_until,
+        kind=offer.kind,
+        scores=_scores(offer) if scores else UNSET,
+    )
+
+
+def _scores(offer: RecordedOffer) -> Scores:
+    return Scores(offer.propensity, offer.priority, offer.action_probability)
 
 
 def _candidate(item: Considered, recalled: Recalled, *, scores: bool) -> CandidateConsidered:

@@ -34,7 +34,7 @@ def _answer(*, scores: bool = False) -> dict[str, JSON]:
         "decision_id": _DECISION,
         "placements": [{"name": "checkout", "offers": [_offer(scores=scores)], "reason": "filled"}],
         "profile": "known",
-        "experiments": [],
+        "experiments": [{"layer": "ranking", "experiment": "push-loans", "arm": "as-is"}],
         "degraded": [],
         "versions": _VERSIONS,
         "mode": "test",
@@ -69,7 +69,14 @@ RECORDS: Mapping[str, JSON] = {
         "received_at": "2026-11-22T09:00:00Z",
         "decided_at": "2018-01-02T18:00:00Z",
         "profile": "known",
-        "placements": [{"name": "checkout", "slots": 1, "reason": "filled", "offers": [_offer()]}],
+        "placements": [
+            {
+                "name": "checkout",
+                "slots": 1,
+                "reason": "filled",
+                "offers": [_offer() | {"reserved_until": "2018-01-02T18:40:00Z", "kind": "arbitrated"}],
+            }
+        ],
         "context": {"hour": 18, "weekday": 2},
         "features": [
             {"name": "recency_days", "value": 3.0, "state": "present", "as_of": "2018-01-01T00:00:00Z"}
@@ -96,9 +103,13 @@ RECORDS: Mapping[str, JSON] = {
                 "observed": {},
             }
         ],
-        "experiments": [],
+        "experiments": [{"layer": "ranking", "experiment": "push-loans", "arm": "as-is"}],
+        "control": False,
+        "held_out": False,
+        "exploration": "greedy",
         "degraded": [],
         "versions": _VERSIONS,
+        "attempt": 1,
         "seed": "12053914811467353087",
         "latency_ms": {"features": 1.1, "segment": 0.1, "shortlist": 0.4, "score": 1.2, "choose": 0.2},
     }

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from serving.decision.decision import FillReason
+from serving.decision.decision import FillReason, OfferKind
 from serving.decision.values import FeatureState, ProfileKind, Scalar, Stage
-from serving.records import FunnelCounts, Mode, RecordedValue, Versions
+from serving.records import ExperimentArm, FunnelCounts, Mode, RecordedValue, Versions
 
 MAX_PLACEMENTS = 10
 MAX_CONTEXT = 50
@@ -106,7 +106,7 @@ class DecisionAnswer(Struct, frozen=True):
     decision_id: str
     placements: tuple[PlacementAnswered, ...]
     profile: ProfileKind
-    experiments: tuple[str, ...]
+    experiments: tuple[ExperimentArm, ...]
     degraded: tuple[str, ...]
     versions: Versions
     mode: Mode
@@ -143,13 +143,27 @@ class CandidateConsidered(Struct, frozen=True):
     scores: CandidateScores | UnsetType = UNSET
 
 
+class RecordedOfferAnswered(Struct, frozen=True):
+    """An offer of a recorded decision: how it came to be, and how long it could be reported shown in time."""
+
+    rank: int
+    action: str
+    treatment: str
+    content: dict[str, str]
+    tracking_id: str
+    expires_at: datetime
+    reserved_until: datetime | None
+    kind: OfferKind
+    scores: Scores | UnsetType = UNSET
+
+
 class RecordedPlacementAnswered(Struct, frozen=True):
     """A placement of a recorded decision."""
 
     name: str
     slots: int
     reason: FillReason
-    offers: tuple[OfferAnswered, ...]
+    offers: tuple[RecordedOfferAnswered, ...]
 
 
 class RecordAnswer(Struct, frozen=True):
@@ -168,9 +182,13 @@ class RecordAnswer(Struct, frozen=True):
     features: tuple[FeatureUsed, ...]
     funnel: FunnelCounts
     considered: tuple[CandidateConsidered, ...]
-    experiments: tuple[str, ...]
+    experiments: tuple[ExperimentArm, ...]
+    control: bool
+    held_out: bool
+    exploration: str
     degraded: tuple[str, ...]
     versions: Versions
+    attempt: int
     seed: str
     latency_ms: dict[str, float]
     segment: str | UnsetType | None = UNSET

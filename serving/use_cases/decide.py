@@ -131,14 +131,18 @@ class Decide:
             decision = choose(left, scores, History(), np.random.default_rng(seed))
         made = Deliberation(
             decision_id=decision_id,
+            attempt=1,
             seed=seed,
             caller=caller,
             ask=ask,
             received_at=received_at,
             facts=facts,
+            history=History(),
             left=left,
             scores=scores,
             decision=decision,
+            reserved=False,
+            degraded=(),
         )
         return record_of(made, self.versions, stages.milliseconds)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from moment.errors import DependencyError, InvalidRequest
 from serving.decision.catalogue import Catalogue
@@ -35,7 +37,7 @@ class Recalled:
             candidate=np.array(columns.candidate, dtype=np.intp),
             reason=np.array(columns.reason, dtype=np.int32),
             rule=np.array(columns.rule, dtype=np.int32),
-            observed=np.full(len(columns.rule), np.nan),
+            observed=_column(columns.observed, len(columns.rule)),
             propensity=np.array([propensities.get(index) for index in columns.candidate], dtype=np.float64),
             priority=np.array(columns.priority, dtype=np.float64),
         )
@@ -67,6 +69,11 @@ class Recall:
                 f"catalogue {record.versions.catalogue[:12]}, which decided this, is not archived; restore it"
             )
         return Recalled(record, catalogue)
+
+
+def _column(stored: Sequence[float | None], length: int) -> NDArray[np.float64]:
+    """Return a stored column with NaN for None; all NaN where the record's format has none."""
+    return np.array(stored, dtype=np.float64) if stored else np.full(length, np.nan)
 
 
 def _row(personal: Personal) -> dict[str, Scalar]:
