@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from serving.decision.actions import Action, Candidate, ContextField, Exclusion, Placement
 from serving.decision.contact import ContactPolicy
 from serving.decision.digest import digest_of
-from serving.decision.experiments import Formula, Layer, Share
+from serving.decision.experiments import Layer, Share
 from serving.decision.exploration import Exploration
+from serving.decision.formula import Formula
 from serving.decision.greedy import Greedy
 from serving.decision.plan import Plan, make_plan
 from serving.decision.rules import Rule

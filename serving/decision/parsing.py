@@ -94,15 +94,26 @@ def parse_rule(text: str, columns: Mapping[str, Column], *, closed: bool = True)
     >>> parse_rule("kid > 1", {"kids": Column(ColumnType.INT)}).faults
     ('there is no column `kid`; did you mean `kids`?',)
     """
+    return _parsed(text, _Checker(columns, closed), _Checker.predicate, "predicate")
+
+
+def parse_number(text: str, columns: Mapping[str, Column], *, closed: bool = True) -> Parsed:
+    """Return the checked expression of one number, of type float64; parameters as for rules."""
+    return _parsed(text, _Checker(columns, closed), _Checker.float_value, "expression")
+
+
+def _parsed(
+    text: str, checker: _Checker, read: Callable[[_Checker, exp.Expr], Expression | None], what: str
+) -> Parsed:
     try:
         tree = _read(text)
     except (sqlglot.errors.SqlglotError, RecursionError) as error:
         return Parsed(None, (_syntax_fault(error),))
     if len(tree) != 1 or tree[0] is None:
-        return Parsed(None, ("a rule is exactly one predicate; write one, without `;`",))
-    checker = _Checker(columns, closed)
+        kind = "rule" if what == "predicate" else "formula"
+        return Parsed(None, (f"a {kind} is exactly one {what}; write one, without `;`",))
     try:
-        expression = checker.predicate(tree[0])
+        expression = read(checker, tree[0])
     except RecursionError:
         return Parsed(None, ("it is nested too deeply; write it flatter",))
     if checker.faults:
@@ -151,6 +162,11 @@ class _Checker:
             self._fault(f"`{_sql(node)}` is {_WORDS[found.type]} where a condition is needed; compare it")
             return None
         return found
+
+    def float_value(self, node: exp.Expr) -> Expression | None:
+        """Return what makes a number, as float64."""
+        found = self._number(node)
+        return None if found is None else _as_float(found)
 
     def value(self, node: exp.Expr, wanted: ColumnType | None = None) -> Expression | None:
         """Return a value of any type; ``wanted`` is the type an undeclared column takes."""
