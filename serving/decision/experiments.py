@@ -1,30 +1,35 @@
 """Control, the no-marketing holdout and experiments: who is in which arm, by a stable salted hash.
 
-A layer holds experiments that share one line of customers: each takes its own stretch of it, so a customer is
-in one of them at most. Layers are salted apart: where a customer stands in one tells nothing about another;
-and no two layers change the same part of the policy (checked at load), so that they do not interfere.
+A layer holds experiments that compete for the same customers: each is in one arm of one of them at most.
+Layers are salted apart: where a customer is in one tells nothing about another; and no two layers change the
+same part of the policy (checked at load), so that they do not interfere.
+
+Within a layer every arm races for the customer, and so does *no arm*, for the share that is left: each runs
+``-ln(u) / share`` with its own ``u`` from the customer's hash, and the first to arrive has the customer
+(weighted rendezvous hashing; the first of exponential clocks is each with its share). So when shares change:
+
+- one arm grows: it takes customers from the others and from no arm, and no arm, now smaller, gives some up;
+  nobody moves between the other arms;
+- all arms grow by the same factor (a ramp): customers come from no arm only, and nobody leaves an arm;
+- an arm shrinks or ends: the same backwards.
+
+Stretches on a line would have every arm behind the one that grew hand customers on to the next. A new name or
+salt is a new draw.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from serving.decision.exploration import Exploration
-from serving.decision.expression import Expression
+from serving.decision.formula import Formula
 from serving.decision.values import ActionId
 
-
-@dataclass(frozen=True, slots=True)
-class Formula:
-    """An arbitration formula: its SQL text, white space folded, and its checked form, of type float64.
-
-    It may name ``propensity``, ``value``, ``context_weight`` and ``lever`` besides what rules may name.
-    """
-
-    text: str
-    expression: Expression
+SHARE_TOLERANCE = 1e-9
+"""Shares that sum to 1 up to this leave nothing over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ class Changes:
     @property
     def parts(self) -> frozenset[str]:
         """Names of the parts of the policy it changes."""
-        return frozenset(name for name in self.__slots__ if getattr(self, name))
+        unchanged = Changes()
+        return frozenset(name for name in self.__slots__ if getattr(self, name) != getattr(unchanged, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Arms side by side; shares of all experiments of a layer sum to 1 at most."""
+    """Arms side by side."""
 
     name: str
     arms: tuple[Arm, ...]
@@ -69,7 +75,7 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Experiments that share one line of customers, in order of name."""
+    """Experiments that compete for the same customers; shares of all their arms sum to 1 at most."""
 
     name: str
     salt: str
@@ -97,10 +103,58 @@ class Assignment:
     arm: str
 
 
+def assignments(layers: Sequence[Layer], unit: str | None) -> tuple[Assignment, ...]:
+    """Return the arm a unit is in, for each layer in which it is in one, in the order of the layers.
+
+    Parameters
+    ----------
+    layers
+        Of one catalogue.
+    unit
+        ``Customer.unit``; None is in no experiment. The caller leaves out control and holdout.
+
+    Examples
+    --------
+    >>> arms = (Arm("as-is", 0.4), Arm("pushed", 0.4))
+    >>> layer = Layer("ranking", "r1", (Experiment("push-loans", arms),))
+    >>> [[one.arm for one in assignments((layer,), unit)] for unit in ("anna", "bert", "carl", "gina")]
+    [['as-is'], ['pushed'], ['pushed'], []]
+    """
+    if unit is None:
+        return ()
+    found = (_assignment(layer, unit) for layer in layers)
+    return tuple(assignment for assignment in found if assignment is not None)
+
+
+def _assignment(layer: Layer, unit: str) -> Assignment | None:
+    """Return the arm that arrives first, or None when no arm does."""
+    rest = 1.0 - math.fsum(arm.share for experiment in layer.experiments for arm in experiment.arms)
+    first, soonest = None, _arrival(f"{layer.salt}\0", rest, unit)
+    for experiment in layer.experiments:
+        for arm in experiment.arms:
+            arrival = _arrival(f"{layer.salt}\0{experiment.name}\0{arm.name}", arm.share, unit)
+            if arrival < soonest:
+                first, soonest = Assignment(layer.name, experiment.name, arm.name), arrival
+    return first
+
+
+def _arrival(salt: str, share: float, unit: str) -> float:
+    """Return when a share arrives at a unit: exponential with rate ``share``; never where it is nothing."""
+    if share < SHARE_TOLERANCE:
+        return math.inf
+    middle = position(salt, unit) + 2**-54  # of the cell: never 0, so the logarithm is finite
+    return -math.log(middle) / share
+
+
 def position(salt: str, unit: str) -> float:
     """Return where a unit stands on a salt's line: uniform in [0, 1), the same for ever.
 
     The first 53 bits of the SHA-256 of ``salt``, a zero byte and ``unit``.
+
+    Examples
+    --------
+    >>> position("ctrl-2026", "anna")
+    0.1512840611866001
     """
     digest = hashlib.sha256(f"{salt}\0{unit}".encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from moment.errors import InvariantViolation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,13 +60,77 @@ class ActionDistribution:
 
 
 class Exploration(Protocol):
-    """A policy of exploration. Frozen, comparable, and without state."""
+    """A policy of exploration. Frozen, comparable, and without state.
+
+    Those that come with Moment are dataclasses whose fields are their parameters and ``policy``, their word
+    in a catalogue: the canonical form of the dataclass alone tells two of them apart in a digest.
+    """
 
     @property
     def name(self) -> str:
-        """What the catalogue calls it, with its parameters."""
+        """What the catalogue calls it, with its parameters: two that differ in anything differ in name."""
         ...
 
     def distribution(self, contest: Contest) -> ActionDistribution:
         """Return the chance of each competitor: the same for the same contest."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number a policy takes, and what it may be.
+
+    Parameters
+    ----------
+    name
+        As in the catalogue and in the policy's constructor.
+    least, most
+        Its bounds, both included.
+    above
+        Whether ``least`` itself is left out.
+    whole
+        Whether only whole numbers will do.
+
+    Examples
+    --------
+    >>> Parameter("share", 0.0, 1.0).fault(5)
+    'share is 5; it is a number from 0 to 1'
+    >>> Parameter("temperature", 0.0, above=True).fault("hot")
+    "temperature is 'hot'; it is a number above 0"
+    """
+
+    name: str
+    least: float
+    most: float = math.inf
+    above: bool = False
+    whole: bool = False
+
+    def fault(self, value: object) -> str | None:
+        """Return what is wrong with a value, or None."""
+        kinds = int if self.whole else int | float
+        if (
+            isinstance(value, kinds)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and self.least <= value <= self.most
+            and not (self.above and value == self.least)
+        ):
+            return None
+        return f"{self.name} is {value!r}; it is {self._allowed()}"
+
+    def _allowed(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        if self.most < math.inf:
+            return f"{kind} from {self.least:g} to {self.most:g}"
+        return f"{kind} {'above' if self.above else 'of at least'} {self.least:g}"
+
+
+def require_bounds(policy: str, exploration: object, parameters: Sequence[Parameter]) -> None:
+    """Raise InvariantViolation where a policy was made with a parameter out of bounds.
+
+    No catalogue comes here with one: ``read_exploration`` lists such faults before anything is made.
+    """
+    for parameter in parameters:
+        fault = parameter.fault(getattr(exploration, parameter.name))
+        if fault:
+            raise InvariantViolation(f"exploration {policy}: {fault}")

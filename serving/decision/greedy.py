@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from serving.decision.exploration import ActionDistribution, Contest
+from serving.decision.exploration import ActionDistribution, Contest, Parameter
 
 
 @dataclass(frozen=True, slots=True)
 class Greedy:
     """All probability on the highest priority; of equals, on the first (competitors are ordered by id).
 
+    ``π(a) = 1 if a = argmax priority else 0``
+
     π is 1 for what it picks and 0 for the rest, so records made under it cannot tell how another policy would
-    have done. Use a policy that spreads where the records must support evaluation.
+    have done. Use ``EpsilonUniform`` or ``Softmax`` where the records must support evaluation.
+
+    Scale-invariant: only the order of priorities counts. Permutation-equivariant where no two priorities are
+    the same.
 
     Examples
     --------
@@ -23,10 +29,13 @@ class Greedy:
     array([0., 1., 0.])
     """
 
+    PARAMETERS: ClassVar[tuple[Parameter, ...]] = ()
+    policy: str = field(default="greedy", init=False, repr=False)
+
     @property
     def name(self) -> str:
-        """What the catalogue calls it."""
-        return "greedy"
+        """What the catalogue calls it; it has no parameters."""
+        return self.policy
 
     def distribution(self, contest: Contest) -> ActionDistribution:
         """Return all mass on the first of the highest priorities."""
