@@ -128,7 +128,7 @@ class Parameter:
 def require_bounds(policy: str, exploration: object, parameters: Sequence[Parameter]) -> None:
     """Raise InvariantViolation where a policy was made with a parameter out of bounds.
 
-    No catalogue comes here with one: ``read_exploration`` lists such faults before anything is made.
+    No catalogue comes here with one: reading it lists such faults before anything is made.
     """
     for parameter in parameters:
         fault = parameter.fault(getattr(exploration, parameter.name))
