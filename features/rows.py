@@ -195,17 +195,25 @@ class RowEncoder:
             A column the layout names is missing.
         """
         matrix = np.full((len(actions), len(self.layout.columns)), np.nan, dtype=np.float32)
-        matrix[:, self._places[ColumnSource.CONTEXT]] = self._encode(context, ColumnSource.CONTEXT)
+        matrix[:, self._places[ColumnSource.CONTEXT]] = self.context_row(context)
         if actions:
-            matrix[:, self._places[ColumnSource.ACTION]] = [self._action(facts) for facts in actions]
+            matrix[:, self._places[ColumnSource.ACTION]] = [self.action_row(facts) for facts in actions]
         if customer is not None:
             matrix[:, self._places[ColumnSource.CUSTOMER]] = self._encode(customer, ColumnSource.CUSTOMER)
-            crosses = cross_values(customer, actions)
-            for place, column in zip(
-                self._places[ColumnSource.CROSS], self._columns[ColumnSource.CROSS], strict=True
-            ):
-                matrix[:, place] = crosses[column.name]
+            if self._columns[ColumnSource.CROSS]:
+                matrix[:, self._places[ColumnSource.CROSS]] = self.crosses(customer, actions)
         return matrix
+
+    def places(self, source: ColumnSource) -> NDArray[np.intp]:
+        """Return where the columns from a source are in a row."""
+        return self._places[source]
+
+    def crosses(
+        self, customer: Mapping[str, FeatureValue], actions: Sequence[ActionFacts]
+    ) -> NDArray[np.float64]:
+        """Return the cross columns of one customer, (actions, cross columns)."""
+        values = cross_values(customer, actions)
+        return np.stack([values[column.name] for column in self._columns[ColumnSource.CROSS]], axis=1)
 
     def _encode(self, values: Mapping[str, Any], source: ColumnSource) -> NDArray[np.float32]:
         try:
@@ -214,7 +222,12 @@ class RowEncoder:
             raise InvariantViolation(f"the {source} has no {missing}; the model's layout names it") from None
         return np.array(row, dtype=np.float32)
 
-    def _action(self, facts: ActionFacts) -> NDArray[np.float32]:
+    def context_row(self, context: Mapping[str, ContextValue]) -> NDArray[np.float32]:
+        """Return the context columns, (context columns,)."""
+        return self._encode(context, ColumnSource.CONTEXT)
+
+    def action_row(self, facts: ActionFacts) -> NDArray[np.float32]:
+        """Return an action's columns, (action columns,); they are computed once."""
         known, row = self._actions.get(facts.action_id, (None, None))
         if row is None or known is not facts:
             columns = self._columns[ColumnSource.ACTION]

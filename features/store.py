@@ -21,9 +21,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from features.contract import DType, FeatureContract, FeatureValue
-from features.snapshot_files import as_of_column, newest_served, snapshot_times
+from features.population import LoadedView, Population
+from features.snapshot_files import as_of_column, newest_served, snapshot_file, snapshot_times
 from features.store_columns import column, distinct
-from moment.errors import InvariantViolation, StepMissing
+from moment.errors import InvalidRequest, InvariantViolation, StepMissing
 from moment.home import Home
 from moment.progress import SILENT, Step
 
@@ -244,13 +245,48 @@ class FeatureStore:
         StepMissing
             Nothing has been materialized.
         """
+        return min(self._loaded().values())
+
+    def population(self, at: datetime) -> Population:
+        """Return every customer as `online` would serve them at a time; nothing is read yet.
+
+        Parameters
+        ----------
+        at
+            The time of reading, UTC, by which values expire.
+
+        Raises
+        ------
+        StepMissing
+            Nothing has been materialized, or the snapshots it came from are gone.
+        InvalidRequest
+            The features online are of later than ``at``.
+        """
+        views = tuple(
+            LoadedView(name, snapshot_file(self.home, name, as_of), as_of)
+            for name, as_of in self._loaded().items()
+        )
+        population = Population(self.contract, views, at)
+        if population.as_of > at:
+            raise InvalidRequest(
+                f"the features online are of {population.as_of:%Y-%m-%dT%H:%M:%SZ}, later than "
+                f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}; take a later time, or load earlier ones with "
+                f"`{MATERIALIZE_FIRST} --until TIME`",
+                code="time-before-features",
+            )
+        gone = [view.name for view in views if not view.file.is_file()]
+        if gone:
+            raise StepMissing(f"the snapshot of {gone[0]} that is online is gone", run=MATERIALIZE_FIRST)
+        return population
+
+    def _loaded(self) -> dict[str, datetime]:
+        """Return the time that what is online of each view is as of."""
         self.refresh()
-        loads = [view.materialization_intervals for view in self._applied_views().values()]
-        if not all(loads):
+        loads = {name: view.materialization_intervals for name, view in self._applied_views().items()}
+        if not all(loads.values()):
             raise StepMissing("nothing has been loaded into the online store", run=MATERIALIZE_FIRST)
         # The last load counts, not the latest time: an earlier snapshot may have been loaded since
-        oldest: datetime = min(intervals[-1][1] for intervals in loads)
-        return oldest.astimezone(UTC)
+        return {name: intervals[-1][1].astimezone(UTC) for name, intervals in loads.items()}
 
     def refresh(self) -> None:
         """Take notice of what others wrote to the registry since; reading never does."""
