@@ -13,10 +13,13 @@ from enum import StrEnum
 from typing import Protocol
 
 from features.contract import FeatureContract, FeatureValue
+from moment.errors import MomentError
 from serving.decision.actions import Candidate
+from serving.decision.budgets import Charge
 from serving.decision.catalogue import Catalogue
+from serving.decision.contact_check import Lookback
 from serving.decision.decision import Scores
-from serving.decision.values import FeatureState, Scalar
+from serving.decision.values import Contact, FeatureState, History, Scalar
 from serving.records import DecisionRecord, Mode
 
 
@@ -111,14 +114,126 @@ class Entry:
     request_sha256: bytes
 
 
+class StaleHistory(MomentError):
+    """What a decision looked back on has changed meanwhile: read again and decide again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a customer stands with Moment at the time of reading.
+
+    Parameters
+    ----------
+    history
+        What a decision looks back on.
+    version
+        Rises with every change of it; a reservation names the version it was decided on.
+    """
+
+    history: History
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What an answer takes, to be stored together with its record or not at all.
+
+    Parameters
+    ----------
+    customer_id
+        None for somebody nobody knows: then nothing is looked back on, only budgets are charged.
+    mode
+        Test and live customers share nothing, not even budgets.
+    version
+        The version of the standing the decision was made on; of no meaning without a customer.
+    contacts
+        One per offer that was arbitrated or is mandatory.
+    charges
+        What those of `contacts` take whose action has a budget or a volume.
+    """
+
+    customer_id: str | None
+    mode: Mode
+    version: int
+    contacts: tuple[Contact, ...]
+    charges: tuple[Charge, ...] = ()
+
+
+class Verdict(StrEnum):
+    """What became of one report.
+
+    `recorded_late`: it counts, but came after the reservation's end. `duplicate`: it was reported before, the
+    same. `conflict`: it was reported before, differently; the first report stands. `unknown`: no offer has
+    this tracking id.
+    """
+
+    RECORDED = "recorded"
+    RECORDED_LATE = "recorded_late"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    UNKNOWN = "unknown"
+
+
+class ContactLedger(Protocol):
+    """Who was given what, what they answered, and what is used of budgets and volumes.
+
+    Reservations come in by `DecisionRecords.append`, with the record. One that is not reported presented ends
+    by itself. Whatever happens at once, and whatever crashes: live reservations and presentations in time
+    never exceed a limit that every decision has kept to.
+    """
+
+    def read(self, customer_id: str | None, *, mode: Mode, now: datetime, back: Lookback) -> Standing:
+        """Return what the customer was given and what is used up; DependencyError when it cannot be said."""
+        ...
+
+    def present(self, tracking_id: str, *, occurred_at: datetime, reported_at: datetime) -> Verdict:
+        """Record durably that an offer was shown.
+
+        The time counts no earlier than the decision and no later than the report.
+        """
+        ...
+
+    def record_outcome(
+        self,
+        tracking_id: str,
+        kind: str,
+        *,
+        outcome_id: str,
+        occurred_at: datetime,
+        reported_at: datetime,
+    ) -> Verdict:
+        """Record durably what the customer answered; once per tracking id and outcome id.
+
+        The time counts no earlier than the decision and no later than the report.
+        """
+        ...
+
+    def release(self, now: datetime) -> int:
+        """Give back what expired reservations hold of budgets and volumes; return how many there were.
+
+        Nothing waits for this: it only keeps later calls fast.
+        """
+        ...
+
+    def link(self, customer_id: str, other: str) -> None:
+        """Let two ids be one customer from now on: each has the history of both."""
+        ...
+
+    def unlink(self, customer_id: str, other: str) -> None:
+        """Undo `link`; each keeps the history it has made itself."""
+        ...
+
+
 class DecisionRecords(Protocol):
     """The store of decision records. What it has acknowledged survives a crash."""
 
-    def append(self, entry: Entry) -> Future[Entry]:
-        """Store a record durably.
+    def append(self, entry: Entry, reservation: Reservation | None = None) -> Future[Entry]:
+        """Store a record durably, together with what its answer takes.
 
         The future holds the entry that stands for this request: the given one or, when the same key already
-        has a record under this request id, that earlier one (the given one is then dropped).
+        has a record under this request id, that earlier one (the given one is then dropped, its reservation
+        too). It raises StaleHistory, and nothing is stored, when the customer's version is no longer the
+        reservation's or a budget or volume has run out.
         """
         ...
 
