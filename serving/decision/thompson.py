@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -17,6 +18,15 @@ CERTAIN = 1e-12
 
 BLOCK = 1 << 18
 """Draws held in memory at a time (2 MiB)."""
+
+LEFT_OUT = 1e-4
+"""Wins that a competitor which is not played could have been expected to have, in all simulations together."""
+
+LEADERS = 64
+"""How many of the highest priorities are asked how high the bar is."""
+
+BISECTIONS = 20
+"""Steps in which it is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,8 @@ class Thompson:
     There is no closed form for the chance of being the best of many; it is simulated, and the frequencies
     **are** the distribution: what is drawn from is exactly what is stated, and ``error`` says how far it may
     be from the ideal. The simulation is seeded with the SHA-256 of the contest, so the same contest has the
-    same distribution in every process. Equals share a win.
+    same distribution in every process. Equals share a win. A competitor that could provably not expect a
+    win in thousands of such simulations is not played and has none.
 
     Use ``EpsilonUniform`` over it where every chance must be positive: here it can be zero. Use ``Softmax``
     where time is short: a simulation of 1,000 over 200 competitors takes milliseconds. A priority that is not
@@ -92,45 +103,87 @@ class Thompson:
 
     def distribution(self, contest: Contest) -> ActionDistribution:
         """Return how often each competitor won, and the standard errors of that."""
-        if len(contest.priority) == 1:
+        size = len(contest.priority)
+        if size == 1:
             return ActionDistribution(np.ones(1), np.zeros(1))
-        wins = np.zeros(len(contest.priority))
-        for played in self._played(contest):
+        posterior = _Posterior.of(contest, self.evidence)
+        playing = posterior.may_win(LEFT_OUT / self.simulations)
+        rng = np.random.Generator(np.random.PCG64(self._seed(posterior)))
+        wins = np.zeros(size)
+        for played in posterior.only(playing).played(self.simulations, rng):
             best = played == played.max(axis=1, keepdims=True)
-            wins += (best / best.sum(axis=1, keepdims=True)).sum(axis=0)
+            wins[playing] += (best / best.sum(axis=1, keepdims=True)).sum(axis=0)
         return ActionDistribution(wins / wins.sum(), _standard_error(wins, self.simulations))
 
-    def _played(self, contest: Contest) -> Iterator[NDArray[np.float64]]:
-        """Yield priorities as they came out, shape (k, n), until all simulations are played."""
-        priority = _relative(contest.priority)
-        propensity = contest.propensity
-        evidence = self._evidence(contest)
-        rng = np.random.Generator(np.random.PCG64(self._seed(priority, propensity, evidence)))
-        open_ = (propensity > CERTAIN) & (propensity < 1.0 - CERTAIN)
-        p, m = propensity[open_], evidence[open_]
-        block = max(1, BLOCK // len(priority))
-        for first in range(0, self.simulations, block):
-            rows = min(block, self.simulations - first)
-            played = np.tile(priority, (rows, 1))
-            played[:, open_] *= rng.beta(p * m, (1.0 - p) * m, size=(rows, len(p))) / p
-            yield played
-
-    def _evidence(self, contest: Contest) -> NDArray[np.float64]:
-        if contest.evidence is None:
-            return np.full(len(contest.priority), float(self.evidence))
-        return np.maximum(np.where(np.isnan(contest.evidence), self.evidence, contest.evidence), 1.0)
-
-    def _seed(self, *arrays: NDArray[np.float64]) -> int:
+    def _seed(self, posterior: _Posterior) -> int:
         digest = hashlib.sha256(self.name.encode())
-        for array in arrays:
+        for array in (posterior.priority, posterior.propensity, posterior.evidence):
             digest.update((array + 0.0).astype("<f8").tobytes())  # -0.0 is 0.0
         return int.from_bytes(digest.digest()[:16], "big")
 
 
-def _relative(priority: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return priorities relative to the largest, so that no draw overflows."""
-    largest = float(np.abs(priority).max())
-    return priority / largest if largest > 0.0 else priority
+@dataclass(frozen=True, slots=True, eq=False)
+class _Posterior:
+    """What is known of each competitor; all of shape (n,), priorities relative to the largest."""
+
+    priority: NDArray[np.float64]
+    propensity: NDArray[np.float64]
+    evidence: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, contest: Contest, evidence: float) -> _Posterior:
+        largest = float(np.abs(contest.priority).max())
+        given = np.full(len(contest.priority), float(evidence))
+        if contest.evidence is not None:
+            given = np.maximum(np.where(np.isnan(contest.evidence), given, contest.evidence), 1.0)
+        return cls(contest.priority / (largest or 1.0), contest.propensity, given)
+
+    @property
+    def uncertain(self) -> NDArray[np.bool_]:
+        return (self.propensity > CERTAIN) & (self.propensity < 1.0 - CERTAIN)
+
+    def only(self, competitors: NDArray[np.intp]) -> _Posterior:
+        return _Posterior(
+            self.priority[competitors], self.propensity[competitors], self.evidence[competitors]
+        )
+
+    def played(self, simulations: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+        """Yield priorities as they came out, shape (k, n), until all simulations are played."""
+        uncertain = self.uncertain
+        p, m = self.propensity[uncertain], self.evidence[uncertain]
+        block = max(1, BLOCK // len(self.priority))
+        for first in range(0, simulations, block):
+            rows = min(block, simulations - first)
+            played = np.tile(self.priority, (rows, 1))
+            played[:, uncertain] *= rng.beta(p * m, (1.0 - p) * m, size=(rows, len(p))) / p
+            yield played
+
+    def may_win(self, chance: float) -> NDArray[np.intp]:
+        """Return the indices of the competitors whose chance of winning is not provably under ``chance``.
+
+        Where the leaders all stay under a bar with less than half of ``chance``, and a competitor passes it
+        with less than the other half, that competitor wins with less than ``chance``. Both are Chernoff bounds
+        of the Beta: P(θ beyond x) ≤ exp(-m · KL(p, x)) on either side of p.
+        """
+        unlikely = math.log(2.0 / chance)
+        leaders = self.only(np.argsort(-self.priority, kind="stable")[:LEADERS])
+        low, high = 0.0, float(leaders.priority[0])
+        if high <= 0.0:
+            return np.arange(len(self.priority))
+        for _ in range(BISECTIONS):
+            bar = (low + high) / 2.0
+            below = leaders.distance(bar)[leaders.priority > bar]
+            low, high = (bar, high) if below.sum() >= unlikely else (low, bar)
+        beaten = (self.priority < low) & (self.distance(low) >= unlikely)
+        return np.flatnonzero(~beaten)
+
+    def distance(self, bar: float) -> NDArray[np.float64]:
+        """Return ``m · KL(p, x)`` with x where a competitor's priority comes out as ``bar``, above 0."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            p, x = self.propensity, self.propensity * bar / self.priority
+            found = self.evidence * (p * np.log(p / x) + (1.0 - p) * np.log((1.0 - p) / (1.0 - x)))
+        possible = self.uncertain & (self.priority > 0.0) & (x < 1.0)
+        return np.where(possible, found, np.inf)
 
 
 def _standard_error(wins: NDArray[np.float64], simulations: int) -> NDArray[np.float64]:
