@@ -1,53 +1,67 @@
-"""What a catalogue file says, read entry by entry, before anything is checked against anything else."""
+"""What issues, groups and actions say, with what they take from one another, before rules are read."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from serving.catalogue.names import Names
 from serving.catalogue.section import Section
-from serving.decision.actions import Distinct, SetBy
-from serving.decision.columns import ColumnType
+from serving.catalogue.sql import folded
+from serving.catalogue.treatments import DraftTreatment, read_treatments
+from serving.decision.actions import Allowance, LawfulBasis
+from serving.decision.parsing import nearest
 from serving.decision.rules import Level, Tier
-from serving.decision.values import Scalar
-
-_SPACES = re.compile(r"('(?:[^']|'')*')|\s+")
+from serving.decision.values import Purpose, Scalar
 
 
 @dataclass(frozen=True, slots=True)
 class DraftRule:
-    """A rule as written, and the section to blame."""
+    """A predicate as written, white space folded, and the entry to blame."""
 
-    tier: Tier
-    level: Level
     text: str
     section: Section
+    entry: str
     line: int
 
 
 @dataclass(frozen=True, slots=True)
-class DraftTreatment:
-    """A treatment as written; actions below inherit it by its key."""
+class DraftUse:
+    """A rule of an engagement policy: its question and where it is written."""
 
-    key: str
-    channel: str
-    placements: tuple[str, ...]
-    language: str
-    content: Mapping[str, str]
-    section: Section
+    tier: Tier
+    level: Level
+    rule: DraftRule
+
+
+@dataclass(frozen=True, slots=True)
+class DraftWeight:
+    """A context weight as written."""
+
+    rule: DraftRule
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """What issue, group and action add to one another: the nearest wins, but rules add up."""
+    """What issue, group and action take from above.
+
+    Rules and context weights add up, levers multiply, attributes and treatments add up by name; of the rest
+    the nearest wins.
+    """
 
     window_days: float | None = None
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     treatments: Mapping[str, DraftTreatment] = field(default_factory=dict)
-    rules: tuple[DraftRule, ...] = ()
+    rules: tuple[DraftUse, ...] = ()
+    weights: tuple[DraftWeight, ...] = ()
+    lever: float = 1.0
+    purposes: frozenset[Purpose] = frozenset({Purpose.MARKETING})
+    outcome: str = "accepted"
+    cost: float = 0.0
+    exclusions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,137 +75,48 @@ class DraftAction:
     value: float
     starts_at: datetime | None
     ends_at: datetime | None
+    mandatory: LawfulBasis | None
+    budget: Allowance | None
+    volume: Allowance | None
     inherited: Inherited
     section: Section
 
 
 @dataclass(frozen=True, slots=True)
-class DraftPlacement:
-    """A placement as written."""
+class Frame:
+    """What holds for the whole file and is needed to read its parts."""
 
-    channel: str
-    name: str
-    slots: int
-    distinct: Distinct
-    fallback: str
-    section: Section
-
-
-@dataclass(frozen=True, slots=True)
-class DraftField:
-    """A declared context value as written."""
-
-    name: str
-    type: ColumnType
-    set_by: SetBy
-    meaning: str
-    values: tuple[str, ...]
-    section: Section
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """The whole file."""
-
-    name: str
-    currency: str
     timezone: ZoneInfo
-    propensity_floor: float
-    exploration: str
-    context: tuple[DraftField, ...]
-    placements: tuple[DraftPlacement, ...]
-    actions: tuple[DraftAction, ...]
-    fallbacks: tuple[DraftAction, ...]
-    section: Section
+    language: str
+    names: Names
 
 
-def read_draft(root: Section) -> Draft:
-    """Read the whole file; what is wrong becomes a fault of its section."""
-    timezone = _timezone(root)
-    language = root.text("language", "en")
+def read_actions(root: Section, frame: Frame) -> tuple[DraftAction, ...]:
+    """Return every action of the tree issue > group > action."""
     defaults = root.section("defaults", "defaults", required=False)
-    base = _inherit(Inherited(), defaults, Level.ISSUE, language)
-    for rule in base.rules:
-        defaults.fault(rule.tier, "a rule belongs to an issue, a group or an action")
+    base = _inherit(Inherited(), defaults, Level.ISSUE, frame)
+    for use in base.rules:
+        defaults.fault(use.tier, "a rule belongs to an issue, a group or an action")
     defaults.finish()
-    draft = Draft(
-        name=root.text("catalogue"),
-        currency=_currency(root),
-        timezone=timezone,
-        propensity_floor=_floor(root),
-        exploration=root.text("exploration", "greedy"),
-        context=tuple(_fields(root)),
-        placements=tuple(_placements(root)),
-        actions=tuple(_actions(root, base, timezone, language)),
-        fallbacks=tuple(_fallbacks(root, language)),
-        section=root,
+    return tuple(_actions(root, base, frame))
+
+
+def read_fallbacks(root: Section, language: str) -> tuple[DraftAction, ...]:
+    """Return the actions that fill a slot nothing is left for."""
+    return tuple(
+        _fallback(action_id, section, language)
+        for action_id, section in root.sections("fallbacks", "fallback", required=False)
     )
-    root.entry("shared")  # texts for YAML aliases: they count where they are used
-    root.finish()
-    return draft
 
 
-def _timezone(root: Section) -> ZoneInfo:
-    name = root.text("timezone", "UTC")
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        root.fault("timezone", f"`{name}` is no time zone; write one such as Europe/Berlin")
-        return ZoneInfo("UTC")
-
-
-def _currency(root: Section) -> str:
-    currency = root.text("currency")
-    if currency and not re.fullmatch(r"[A-Z]{3}", currency):
-        root.fault("currency", "is three capital letters such as EUR")
-    return currency
-
-
-def _floor(root: Section) -> float:
-    arbitration = root.section("arbitration", "arbitration", required=False)
-    floor = arbitration.number("propensity_floor", 0.0, minimum=0.0)
-    if floor > 1:
-        arbitration.fault("propensity_floor", "is a probability, at most 1")
-    arbitration.finish()
-    return floor
-
-
-def _fields(root: Section) -> Iterator[DraftField]:
-    for name, section in root.sections("context", "context", required=False):
-        yield DraftField(
-            name=name,
-            type=section.choice("type", ColumnType),
-            set_by=section.choice("set_by", SetBy),
-            meaning=section.text("meaning"),
-            values=tuple(text for text, _ in section.texts("values")),
-            section=section,
-        )
-        section.finish()
-
-
-def _placements(root: Section) -> Iterator[DraftPlacement]:
-    for channel, names in root.sections("placements", "channel"):
-        for name in names.names():
-            section = names.section(name, f"placement {channel} {name}")
-            yield DraftPlacement(
-                channel=channel,
-                name=name,
-                slots=section.whole("slots", minimum=1),
-                distinct=section.choice("distinct", Distinct, Distinct.ACTION),
-                fallback=section.text("fallback", ""),
-                section=section,
-            )
-            section.finish()
-
-
-def _actions(root: Section, base: Inherited, zone: ZoneInfo, language: str) -> Iterator[DraftAction]:
+def _actions(root: Section, base: Inherited, frame: Frame) -> Iterator[DraftAction]:
     for issue, issue_section in root.sections("issues", "issue", free=True):
-        of_issue = _inherit(base, issue_section, Level.ISSUE, language)
+        of_issue = _inherit(base, issue_section, Level.ISSUE, frame)
         for group, group_section in issue_section.sections("groups", "group", free=True):
-            of_group = _inherit(of_issue, group_section, Level.GROUP, language)
+            of_group = _inherit(of_issue, group_section, Level.GROUP, frame)
             for action_id, section in group_section.sections("actions", "action"):
-                inherited = _inherit(of_group, section, Level.ACTION, language)
-                yield _action(section, action_id, (issue, group), inherited, zone)
+                inherited = _inherit(of_group, section, Level.ACTION, frame)
+                yield _action(section, action_id, (issue, group), inherited, frame.timezone)
             group_section.finish()
         issue_section.finish()
 
@@ -208,6 +133,9 @@ def _action(
         value=section.number("value", minimum=0.0),
         starts_at=section.instant("starts_at", zone),
         ends_at=section.instant("ends_at", zone),
+        mandatory=_lawful_basis(section),
+        budget=_allowance(section, "budget"),
+        volume=_allowance(section, "volume", whole=True),
         inherited=inherited,
         section=section,
     )
@@ -215,57 +143,94 @@ def _action(
     return draft
 
 
-def _fallbacks(root: Section, language: str) -> Iterator[DraftAction]:
-    for action_id, section in root.sections("fallbacks", "fallback", required=False):
-        yield DraftAction(
-            action_id=action_id,
-            label=section.text("label"),
-            issue="fallback",
-            group="fallback",
-            value=0.0,
-            starts_at=None,
-            ends_at=None,
-            inherited=Inherited(
-                window_days=1.0,
-                attributes=section.scalars("attributes"),
-                treatments=dict(_treatments(section, language)),
-            ),
-            section=section,
-        )
-        section.finish()
+def _fallback(action_id: str, section: Section, language: str) -> DraftAction:
+    draft = DraftAction(
+        action_id=action_id,
+        label=section.text("label"),
+        issue="fallback",
+        group="fallback",
+        value=0.0,
+        starts_at=None,
+        ends_at=None,
+        mandatory=None,
+        budget=None,
+        volume=None,
+        inherited=Inherited(
+            window_days=1.0,
+            attributes=section.scalars("attributes"),
+            treatments=dict(read_treatments(section, language)),
+        ),
+        section=section,
+    )
+    section.finish()
+    return draft
 
 
-def _inherit(above: Inherited, section: Section, level: Level, language: str) -> Inherited:
+def _inherit(above: Inherited, section: Section, level: Level, frame: Frame) -> Inherited:
     window = section.number("window_days", above=0.0) if "window_days" in section else above.window_days
     return Inherited(
         window_days=window,
         attributes={**above.attributes, **section.scalars("attributes")},
-        treatments={**above.treatments, **dict(_treatments(section, language))},
+        treatments={**above.treatments, **dict(read_treatments(section, frame.language))},
         rules=(*above.rules, *_rules(section, level)),
+        weights=(*above.weights, *_weights(section)),
+        lever=above.lever * section.number("lever", 1.0, above=0.0),
+        purposes=_purposes(section) if "purposes" in section else above.purposes,
+        outcome=section.name("outcome", above.outcome),
+        cost=section.number("cost", above.cost, minimum=0.0),
+        exclusions=frame.names.read(section, "exclusions") if "exclusions" in section else above.exclusions,
     )
 
 
-def _rules(section: Section, level: Level) -> Iterator[DraftRule]:
+def _rules(section: Section, level: Level) -> Iterator[DraftUse]:
     for tier in Tier:
         for text, line in section.texts(tier):
-            folded = _SPACES.sub(lambda found: found.group(1) or " ", text)
-            yield DraftRule(tier, level, folded, section, line)
+            yield DraftUse(tier, level, DraftRule(folded(text), section, tier, line))
 
 
-def _treatments(above: Section, language: str) -> Iterator[tuple[str, DraftTreatment]]:
-    for key, section in above.sections("treatments", f"{above.where}, treatment", required=False):
-        content = section.section("content", f"{section.where}, content")
-        treatment = DraftTreatment(
-            key=key,
-            channel=section.text("channel"),
-            placements=tuple(name for name, _ in section.texts("placements")),
-            language=section.text("language", language),
-            content={name: content.text(name) for name in content.names()},
-            section=section,
-        )
-        if not treatment.placements:
-            section.fault("placements", "needs at least one placement")
-        if not treatment.content and "content" in section:
-            section.fault("content", "needs at least one entry such as title")
-        section.finish()
-        yield key, treatment
+def _weights(section: Section) -> Iterator[DraftWeight]:
+    for item in section.items("context_weights", "context weight"):
+        text = item.text("when")
+        weight = item.number("weight", above=0.0)
+        item.finish()
+        if text:
+            yield DraftWeight(DraftRule(folded(text), item, "when", item.line), weight)
+
+
+def _purposes(section: Section) -> frozenset[Purpose]:
+    found = set()
+    for text, line in section.texts("purposes"):
+        if text in list(Purpose):
+            found.add(Purpose(text))
+        else:
+            hint = nearest(text, list(Purpose)) or f"; one of {', '.join(Purpose)}"
+            section.fault("purposes", f"there is no purpose `{text}`{hint}", line)
+    return frozenset(found)
+
+
+def _lawful_basis(section: Section) -> LawfulBasis | None:
+    if "mandatory" not in section:
+        return None
+    if isinstance(section.entry("mandatory"), str):
+        return section.choice("mandatory", LawfulBasis)
+    section.fault("mandatory", f"names its lawful basis; one of {', '.join(LawfulBasis)}")
+    return None
+
+
+def _allowance(above: Section, key: str, *, whole: bool = False) -> Allowance | None:
+    if key not in above:
+        return None
+    section = above.section(key, f"{above.where}, {key}")
+    total, per_day = (_amount(section, entry, whole=whole) for entry in ("total", "per_day"))
+    section.finish()
+    if total is None and per_day is None:
+        section.fault("", "says neither total nor per_day; write one of them")
+    if total is not None and per_day is not None and per_day > total:
+        section.fault("per_day", "is more than the total; it would never be reached")
+    return Allowance(total, per_day)
+
+
+def _amount(section: Section, key: str, *, whole: bool) -> float | None:
+    if key not in section:
+        return None
+    return float(section.whole(key, minimum=1)) if whole else section.number(key, above=0.0)

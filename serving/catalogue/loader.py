@@ -8,7 +8,6 @@ from pathlib import Path
 from moment.errors import ConfigurationError, Fault
 from serving.catalogue.build import check
 from serving.catalogue.document import read_document
-from serving.catalogue.drafts import read_draft
 from serving.catalogue.section import Section
 from serving.decision.catalogue import Catalogue
 from serving.decision.columns import Column
@@ -33,8 +32,7 @@ def load(path: Path, features: Mapping[str, Column] | None = None) -> Catalogue:
         With every fault found: ``file:line``, the action and entry, what is wrong, and the nearest name.
     """
     node, faults = read_document(path)
-    draft = read_draft(Section(path.name, "", node, faults))
-    checked = check(draft, features)
+    checked = check(Section(path.name, "", node, faults), features)
     if faults:
         raise ConfigurationError(f"catalogue {path} {_count(faults)}", faults=_in_order(faults))
     return checked.catalogue()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from serving.catalogue.drafts import DraftRule
+from serving.catalogue.drafts import DraftRule, DraftUse, DraftWeight
+from serving.decision.actions import Weighting
 from serving.decision.columns import Column
 from serving.decision.parsing import Parsed, parse_rule
 from serving.decision.rules import Level, Rule, RuleUse, Tier
@@ -31,7 +32,7 @@ class RuleBook:
             if id(draft) not in self._blamed:
                 self._blamed.add(id(draft))
                 for message in self._parsed[draft.text].faults:
-                    draft.section.fault(draft.tier, message, draft.line)
+                    draft.section.fault(draft.entry, message, draft.line)
 
     def number(self) -> tuple[Rule, ...]:
         """Give every readable rule its id, in the order of their texts, and return them."""
@@ -42,11 +43,19 @@ class RuleBook:
         self._numbers = {rule.text: rule.rule_id for rule in rules}
         return rules
 
-    def uses(self, drafts: Iterable[DraftRule]) -> tuple[RuleUse, ...]:
+    def uses(self, drafts: Iterable[DraftUse]) -> tuple[RuleUse, ...]:
         """Return an action's rules in the order they are asked: by tier, then from issue to action."""
         ordered = sorted(drafts, key=lambda draft: (_TIERS[draft.tier], _LEVELS[draft.level]))
         return tuple(
-            RuleUse(draft.tier, draft.level, self._numbers[draft.text])
+            RuleUse(draft.tier, draft.level, self._numbers[draft.rule.text])
             for draft in ordered
-            if draft.text in self._numbers
+            if draft.rule.text in self._numbers
+        )
+
+    def weightings(self, drafts: Iterable[DraftWeight]) -> tuple[Weighting, ...]:
+        """Return an action's context weights, from issue to action."""
+        return tuple(
+            Weighting(self._numbers[draft.rule.text], draft.weight)
+            for draft in drafts
+            if draft.rule.text in self._numbers
         )

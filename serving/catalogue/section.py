@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -17,6 +17,10 @@ from serving.decision.values import Scalar
 
 Choice = TypeVar("Choice", bound=StrEnum)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_NAMES = "a name is made of a-z, 0-9, - and _, and starts with a letter or digit"
+_DURATION = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
 class Section:
@@ -82,7 +86,7 @@ class Section:
             if free or _NAME.fullmatch(key):
                 good.append(key)
             else:
-                self.fault(key, "a name is made of a-z, 0-9, - and _, and starts with a letter or digit")
+                self.fault(key, _NAMES)
         return tuple(good)
 
     def section(self, key: str, where: str, *, required: bool = True) -> Section:
@@ -110,6 +114,13 @@ class Section:
             self.fault(key, "must be text; put it in quotes if YAML takes it for something else")
         return default or ""
 
+    def name(self, key: str, default: str | None = None) -> str:
+        """Return a name of ours; with a default it may be missing."""
+        name = self.text(key, default)
+        if name and not _NAME.fullmatch(name):
+            self.fault(key, _NAMES)
+        return name
+
     def texts(self, key: str) -> tuple[tuple[str, int], ...]:
         """Return one text or a list of them, each with its line; empty when missing."""
         node = self._take(key, required=False)
@@ -123,8 +134,22 @@ class Section:
                 self.fault(key, "must be text, or a list of texts", item.line)
         return tuple(found)
 
+    def items(self, key: str, kind: str) -> Iterator[Section]:
+        """Yield the mappings of a list below; one mapping alone is a list of one."""
+        node = self._take(key, required=False)
+        if node is None:
+            return
+        for item in node.value if isinstance(node.value, list) else [node]:
+            yield Section(self._file, f"{self.where}, {kind}", item, self._faults)
+
     def number(
-        self, key: str, default: float | None = None, *, minimum: float = -math.inf, above: float = -math.inf
+        self,
+        key: str,
+        default: float | None = None,
+        *,
+        minimum: float = -math.inf,
+        above: float = -math.inf,
+        maximum: float = math.inf,
     ) -> float:
         """Return a finite number within its bounds; with a default it may be missing."""
         value = self._leaf(key, required=default is None)
@@ -133,19 +158,51 @@ class Section:
                 self.fault(key, f"must be {minimum:g} or more")
             elif value <= above:
                 self.fault(key, f"must be more than {above:g}")
+            elif value > maximum:
+                self.fault(key, f"must be {maximum:g} or less")
             return float(value)
         if value is not None or key in self._entries:
             self.fault(key, "must be a number")
         return default if default is not None else max(minimum, above + 1, 0.0)
 
-    def whole(self, key: str, *, minimum: int) -> int:
-        """Return a whole number that is at least ``minimum``."""
-        value = self._leaf(key, required=True)
+    def whole(self, key: str, default: int | None = None, *, minimum: int) -> int:
+        """Return a whole number that is at least ``minimum``; with a default it may be missing."""
+        value = self._leaf(key, required=default is None)
         if isinstance(value, int) and not isinstance(value, bool) and value >= minimum:
             return value
         if key in self._entries:
             self.fault(key, f"must be a whole number, {minimum} or more")
-        return minimum
+        return minimum if default is None else default
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self._leaf(key, required=False)
+        if value is not None and not isinstance(value, bool):
+            self.fault(key, "must be true or false")
+        return value if isinstance(value, bool) else default
+
+    def duration(self, key: str, default: timedelta | None = None, *, zero: bool = False) -> timedelta:
+        """Return a time span such as ``30s``, ``48h`` or ``2w``; with a default it may be missing."""
+        value = self._leaf(key, required=default is None)
+        found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        if found:
+            span = timedelta(**{_UNITS[found[2]]: int(found[1])})
+            if not span and not zero:
+                self.fault(key, "must be longer than nothing")
+            return span
+        if value is not None or key in self._entries:
+            self.fault(key, "must be a time span such as 30s, 10m, 48h, 7d or 2w")
+        return default if default is not None else timedelta(days=1)
+
+    def clock(self, key: str) -> time:
+        """Return a time of day written ``"21:00"``."""
+        value = self._leaf(key, required=True)
+        found = _CLOCK.fullmatch(value) if isinstance(value, str) else None
+        if found:
+            return time(int(found[1]), int(found[2]))
+        if key in self._entries:
+            self.fault(key, 'must be a time of day in quotes, such as "21:00"')
+        return time(0)
 
     def choice(self, key: str, options: type[Choice], default: Choice | None = None) -> Choice:
         """Return one word of a fixed list."""

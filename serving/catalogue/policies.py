@@ -1,0 +1,146 @@
+"""Contact policies and exclusions: limits, suppressions, cool-offs, quiet hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from serving.catalogue.names import Names, among
+from serving.catalogue.section import Section
+from serving.decision.actions import Exclusion
+from serving.decision.contact import (
+    CalendarWindow,
+    ContactPolicy,
+    CoolOff,
+    Counting,
+    Limit,
+    Per,
+    QuietHours,
+    Scope,
+    Suppression,
+    Window,
+)
+from serving.decision.parsing import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a contact policy must agree with."""
+
+    names: Names
+    outbound: frozenset[str]
+    outcomes: Collection[str]
+
+
+def read_exclusions(root: Section) -> tuple[Exclusion, ...]:
+    """Return the sets of actions that exclude one another."""
+    found = []
+    for name, section in root.sections("exclusions", "exclusion", required=False):
+        rests = section.duration("rests") if "rests" in section else None
+        found.append(Exclusion(name) if rests is None else Exclusion(name, rests))
+        section.finish()
+    return tuple(found)
+
+
+def read_policies(root: Section, around: Surroundings) -> tuple[ContactPolicy, ...]:
+    """Return the contact policies."""
+    return tuple(_policies(root, around))
+
+
+def _policies(root: Section, around: Surroundings) -> Iterator[ContactPolicy]:
+    for name, section in root.sections("contact_policies", "contact policy", required=False):
+        said = [kind for kind in _READERS if kind in section]
+        if len(said) != 1:
+            wrong = f"says {' and '.join(said)}" if said else "says nothing"
+            section.fault("", f"{wrong}; a contact policy says one of {', '.join(_READERS)}")
+            continue
+        yield _READERS[said[0]](name, section, around)
+        section.finish()
+
+
+def _limit(name: str, section: Section, around: Surroundings) -> ContactPolicy:
+    return Limit(
+        name,
+        most=section.whole("limit", minimum=1),
+        window=_window(section),
+        counts=section.choice("counts", Counting, Counting.PRESENTATIONS),
+        per=section.choice("per", Per, Per.ACTION),
+        per_channel=section.flag("per_channel", default=False),
+        scope=_scope(section, around),
+    )
+
+
+def _suppression(name: str, section: Section, around: Surroundings) -> ContactPolicy:
+    after = section.section("after", f"{section.where}, after")
+    outcome = after.name("outcome")
+    if outcome and outcome not in around.outcomes:
+        hint = nearest(outcome, around.outcomes) or among(around.outcomes)
+        after.fault("outcome", f"nothing is called `{outcome}`{hint}")
+    suppression = Suppression(
+        name,
+        outcome=outcome,
+        lasts=section.duration("suppress"),
+        after=after.whole("times", 1, minimum=1),
+        within=after.duration("within") if "within" in after else None,
+        per=section.choice("per", Per, Per.ACTION),
+        per_channel=section.flag("per_channel", default=False),
+        scope=_scope(section, around),
+    )
+    after.finish()
+    return suppression
+
+
+def _cool_off(name: str, section: Section, around: Surroundings) -> ContactPolicy:
+    return CoolOff(
+        name,
+        lasts=section.duration("cool_off"),
+        per=section.choice("per", Per, Per.ALL),
+        per_channel=section.flag("per_channel", default=False),
+        scope=_scope(section, around),
+    )
+
+
+def _quiet_hours(name: str, section: Section, around: Surroundings) -> ContactPolicy:
+    hours = section.section("quiet_hours", f"{section.where}, quiet_hours")
+    policy = QuietHours(
+        name, starts=hours.clock("from"), ends=hours.clock("to"), scope=_scope(section, around)
+    )
+    hours.finish()
+    if policy.starts == policy.ends and "from" in hours and "to" in hours:
+        hours.fault("to", "is the same as from; quiet hours that never end are a rule, not a contact policy")
+    if not around.outbound:
+        section.fault("quiet_hours", "no channel is outbound; write channels: {email: {outbound: true}}")
+    elif policy.scope.channels and not policy.scope.channels & around.outbound:
+        section.fault(
+            "channels",
+            f"quiet hours are for outbound channels{among(around.outbound)}; none of them is listed",
+        )
+    return policy
+
+
+_READERS: Mapping[str, Callable[[str, Section, Surroundings], ContactPolicy]] = {
+    "limit": _limit,
+    "suppress": _suppression,
+    "cool_off": _cool_off,
+    "quiet_hours": _quiet_hours,
+}
+
+
+def _window(section: Section) -> Window:
+    word = section.entry("window")
+    if isinstance(word, str) and word in list(CalendarWindow):
+        return CalendarWindow(word)
+    if isinstance(word, str) and word.isalpha():
+        hint = nearest(word, list(CalendarWindow)) or "; write day, week or month, or a time span such as 7d"
+        section.fault("window", f"`{word}` is no window{hint}")
+        return CalendarWindow.DAY
+    return section.duration("window")
+
+
+def _scope(section: Section, around: Surroundings) -> Scope:
+    return Scope(
+        **{
+            kind: frozenset(around.names.read(section, kind))
+            for kind in ("issues", "groups", "actions", "channels")
+        }
+    )
