@@ -20,7 +20,7 @@ BLOCK = 1 << 18
 """Draws held in memory at a time (2 MiB)."""
 
 LEFT_OUT = 1e-4
-"""Wins that a competitor which is not played could have been expected to have, in all simulations together."""
+"""Wins, over all simulations, that a competitor which is not played could have been expected to have."""
 
 LEADERS = 64
 """How many of the highest priorities are asked how high the bar is."""
@@ -162,8 +162,8 @@ class _Posterior:
         """Return the indices of the competitors whose chance of winning is not provably under ``chance``.
 
         Where the leaders all stay under a bar with less than half of ``chance``, and a competitor passes it
-        with less than the other half, that competitor wins with less than ``chance``. Both are Chernoff bounds
-        of the Beta: P(θ beyond x) ≤ exp(-m · KL(p, x)) on either side of p.
+        with less than the other half, that competitor wins with less than ``chance``. Both follow from the
+        Chernoff bound of the Beta: P(θ beyond x) ≤ exp(-m · KL(p, x)) on either side of p.
         """
         unlikely = math.log(2.0 / chance)
         leaders = self.only(np.argsort(-self.priority, kind="stable")[:LEADERS])
