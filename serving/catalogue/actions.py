@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from serving.catalogue.drafts import DraftAction
 from serving.catalogue.rulebook import RuleBook
-from serving.decision.actions import Action
+from serving.decision.actions import Action, Allowance
 from serving.decision.attributes import ACTION_FIELDS
 from serving.decision.columns import Column, ColumnType
 from serving.decision.values import ActionId, Scalar
@@ -81,10 +82,18 @@ def _check(draft: DraftAction) -> None:
         section.fault("treatments", "are missing here and above; an action needs at least one")
     if draft.starts_at and draft.ends_at and draft.starts_at >= draft.ends_at:
         section.fault("ends_at", "is not after starts_at")
-    if draft.budget is not None and not inherited.cost:
-        section.fault("budget", "is never used up without a cost; write what one offer takes from it")
+    if draft.budget is not None:
+        _check_budget(draft, draft.budget)
     if draft.mandatory is not None:
         _check_mandatory(draft)
+
+
+def _check_budget(draft: DraftAction, budget: Allowance) -> None:
+    cost = draft.inherited.cost
+    if not cost:
+        draft.section.fault("budget", "is never used up without a cost; write what one offer takes from it")
+    elif cost > min(budget.total or math.inf, budget.per_day or math.inf):
+        draft.section.fault("budget", f"does not pay for one offer, which costs {cost:g}; raise it")
 
 
 def _check_mandatory(draft: DraftAction) -> None:

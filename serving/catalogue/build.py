@@ -100,14 +100,17 @@ def check(root: Section, features: Mapping[str, Column] | None) -> Checked:
     """Read the file whole; what is wrong is noted with the section it is in."""
     timezone, language = _timezone(root), read_language(root, "en")
     exclusions = read_exclusions(root)
-    frame = Frame(timezone, language, Names({"exclusions": [one.name for one in exclusions]}))
+    frame = Frame(timezone, language, Names({"exclusions": [one.exclusion.name for one in exclusions]}))
     drafts = _drafts(root, frame)
+    for exclusion in exclusions:
+        exclusion.check(drafts.actions)
     context = read_context(root)
     spoken = _language(root, drafts, context, features)
     actions, placements, rules = _actions(drafts, spoken)
     floor, formula = read_arbitration(root, spoken)
     outbound = read_outbound(root, places_of(drafts.placements))
-    around = Surroundings(drafts.names, outbound, OUTCOMES | {one.positive_outcome for one in actions})
+    outcomes = OUTCOMES | {action.positive_outcome for action in actions}
+    around = Surroundings(drafts.actions, drafts.names, outbound, outcomes)
     layers = read_layers(root, Playground(drafts.actions, drafts.names, spoken))
     control, holdout = read_share(root, "control"), read_share(root, "holdout")
     check_salts(root, layers, control=control, holdout=holdout)
@@ -125,7 +128,7 @@ def check(root: Section, features: Mapping[str, Column] | None) -> Checked:
         exploration=read_exploration(root) or DEFAULT_EXPLORATION,
         outbound=outbound,
         contact_policies=read_policies(root, around),
-        exclusions=exclusions,
+        exclusions=tuple(draft.exclusion for draft in exclusions),
         layers=layers,
         control=control,
         holdout=holdout,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
+from serving.catalogue.drafts import DraftAction
 from serving.catalogue.names import Names, among
 from serving.catalogue.section import Section
 from serving.decision.actions import Exclusion
@@ -27,17 +29,33 @@ from serving.decision.parsing import nearest
 class Surroundings:
     """What a contact policy must agree with."""
 
+    actions: tuple[DraftAction, ...]
     names: Names
     outbound: frozenset[str]
     outcomes: Collection[str]
 
 
-def read_exclusions(root: Section) -> tuple[Exclusion, ...]:
+@dataclass(frozen=True, slots=True)
+class DraftExclusion:
+    """A set of actions that exclude one another, before it is known which."""
+
+    exclusion: Exclusion
+    section: Section
+
+    def check(self, actions: Iterable[DraftAction]) -> None:
+        """Note when too few actions name it to exclude one another."""
+        members = [one.action_id for one in actions if self.exclusion.name in one.inherited.exclusions]
+        if len(members) < 2:
+            held = f"only {members[0]}" if members else "no action"
+            self.section.fault("", f"holds {held}; name it under `exclusions` of two actions or more")
+
+
+def read_exclusions(root: Section) -> tuple[DraftExclusion, ...]:
     """Return the sets of actions that exclude one another."""
     found = []
     for name, section in root.sections("exclusions", "exclusion", required=False):
-        rests = section.duration("rests") if "rests" in section else None
-        found.append(Exclusion(name) if rests is None else Exclusion(name, rests))
+        rests = section.duration("rests", timedelta(0)) if len(section) else timedelta(0)
+        found.append(DraftExclusion(Exclusion(name, rests), section))
         section.finish()
     return tuple(found)
 
@@ -138,9 +156,13 @@ def _window(section: Section) -> Window:
 
 
 def _scope(section: Section, around: Surroundings) -> Scope:
-    return Scope(
-        **{
-            kind: frozenset(around.names.read(section, kind))
-            for kind in ("issues", "groups", "actions", "channels")
-        }
-    )
+    kinds = ("issues", "groups", "actions", "channels")
+    scope = Scope(**{kind: frozenset(around.names.read(section, kind)) for kind in kinds})
+    if not any(
+        (not scope.issues or action.issue in scope.issues)
+        and (not scope.groups or action.group in scope.groups)
+        and (not scope.actions or action.action_id in scope.actions)
+        for action in around.actions
+    ):
+        section.fault("", "governs no action; no action is in all of the issues, groups and actions it names")
+    return scope
