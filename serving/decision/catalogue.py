@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from serving.decision.actions import Action, Candidate, ContextField, Exclusion, Placement
 from serving.decision.contact import ContactPolicy
+from serving.decision.contact_check import make_contact_plan
 from serving.decision.digest import digest_of
 from serving.decision.experiments import Layer, Share
 from serving.decision.exploration import Exploration
@@ -95,7 +96,10 @@ class Catalogue:
         for name, value in content.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "digest", digest_of(self._content()))
-        object.__setattr__(self, "plan", make_plan(self.actions, self.placements, self.rules))
+        contacts = make_contact_plan(
+            self.actions, self.contact_policies, self.exclusions, self.outbound, self.timezone
+        )
+        object.__setattr__(self, "plan", make_plan(self.actions, self.placements, self.rules, contacts))
 
     @property
     def version(self) -> str:

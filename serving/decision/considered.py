@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from serving.decision.actions import Candidate
 from serving.decision.attributes import ACTION_PREFIX, action_value
 from serving.decision.catalogue import Catalogue
+from serving.decision.policy import Policy
 from serving.decision.reasons import Reason
 from serving.decision.values import Scalar, Stage
 
@@ -32,10 +33,17 @@ class Considered:
         Id of the rule that was false or unknown (index in ``Catalogue.rules``), or None.
     observed
         The values of the columns that rule reads, by column.
+    policy
+        Index of what stopped it in ``Catalogue.contact_policies``, or of an exclusion in
+        ``Catalogue.exclusions``; or None.
     measured
-        What a contact policy or a balance found: the count, the hours still to rest, the local hour; or None.
+        What that found: the count, the seconds left to rest, the local hour; or what of a budget or volume is
+        used; or None.
     propensity, priority
         Once scored, else None.
+    context_weight, lever
+        The other factors of the priority, as this customer's experiments have them; the weight is NaN where
+        what it came from is not known any more.
     """
 
     placement: str
@@ -43,8 +51,11 @@ class Considered:
     reason: Reason
     rule: int | None
     observed: Mapping[str, Scalar]
+    policy: int | None
     measured: float | None
     propensity: float | None
+    context_weight: float
+    lever: float
     priority: float | None
 
     @property
@@ -63,20 +74,26 @@ class ConsideredTable(Sequence[Considered]):
     ----------
     catalogue
         What the numbers refer to.
+    policy
+        How this customer's candidates were ranked and picked.
     row
         What rules read: customer features by name and ``context.*``.
     placements
         Names of the requested placements, in order.
     placement, candidate, reason, rule
         Shape (n,), whole numbers: index into ``placements``; index into ``Catalogue.candidates``; code of
-        ``Reason``; rule id or -1.
+        ``Reason``; rule id or -1, at the stages of contact policy and arbitration the index of a contact
+        policy or an exclusion.
     observed
-        Shape (n,), float64: the count, rest or hour a contact policy or a balance found; NaN elsewhere.
+        Shape (n,), float64: what a contact policy or a budget found; NaN elsewhere.
     propensity, priority
         Shape (n,), float64; NaN where not scored.
+    context_weight
+        Shape (n,), float64; NaN where it is not known any more.
     """
 
     catalogue: Catalogue
+    policy: Policy
     row: Mapping[str, Scalar]
     placements: tuple[str, ...]
     placement: NDArray[np.intp]
@@ -85,6 +102,7 @@ class ConsideredTable(Sequence[Considered]):
     rule: NDArray[np.int32]
     observed: NDArray[np.float64]
     propensity: NDArray[np.float64]
+    context_weight: NDArray[np.float64]
     priority: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -98,15 +116,19 @@ class ConsideredTable(Sequence[Considered]):
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
         candidate = self.catalogue.candidates[self.candidate[index]]
-        rule = int(self.rule[index])
+        reason, number = Reason(int(self.reason[index])), int(self.rule[index])
+        rule = number if number >= 0 and reason.is_by_rule else None
         return Considered(
             placement=self.placements[self.placement[index]],
             candidate=candidate,
-            reason=Reason(int(self.reason[index])),
-            rule=None if rule < 0 else rule,
-            observed={} if rule < 0 else self._observed(rule, candidate),
+            reason=reason,
+            rule=rule,
+            observed={} if rule is None else self._observed(rule, candidate),
+            policy=number if number >= 0 and rule is None else None,
             measured=_known(self.observed[index]),
             propensity=_known(self.propensity[index]),
+            context_weight=float(self.context_weight[index]),
+            lever=float(self.policy.lever[self.candidate[index]]),
             priority=_known(self.priority[index]),
         )
 
@@ -124,7 +146,8 @@ class Funnel:
     """How many actions came how far, in one decision.
 
     An action counts where any of its candidates, in any placement of the request, came that far; so the
-    numbers never rise. The fallback does not compete and is not counted.
+    numbers never rise. A mandatory message passes the stages it is not asked at. The fallback does not
+    compete and is not counted.
     """
 
     considered: int

@@ -26,10 +26,13 @@ class Scores:
         Shape (n,): probability before calibration. Kept for the record; not used to decide.
     propensity
         Shape (n,): calibrated probability in [0, 1]; NaN when a candidate could not be scored.
+    evidence
+        Shape (n,): how many observations each propensity is worth; None when the model does not say.
     """
 
     raw: NDArray[np.float64]
     propensity: NDArray[np.float64]
+    evidence: NDArray[np.float64] | None = None
 
 
 class OfferKind(StrEnum):

@@ -12,32 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.decision.actions import Action, Candidate, Placement
-from serving.decision.reasons import Reason
+from serving.decision.budgets import BudgetPlan
+from serving.decision.consent import ConsentPlan
+from serving.decision.contact_check import ContactPlan
 from serving.decision.rule_plan import RulePlan, make_rule_plan
 from serving.decision.rules import Rule
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Slate:
-    """The candidates of one placement, known before any request.
-
-    Attributes
-    ----------
-    placement
-        The placement.
-    candidate, action
-        Shape (n,): index of each candidate, and of its action. At least one row per action.
-    unfit
-        Shape (n,): 0 where the treatment fits the placement, else the code of the reason.
-    several
-        Whether some action has more than one treatment that fits.
-    """
-
-    placement: Placement
-    candidate: NDArray[np.intp]
-    action: NDArray[np.intp]
-    unfit: NDArray[np.int32]
-    several: bool
+from serving.decision.slates import Slate, make_slate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,12 +29,20 @@ class Plan:
     candidates
         Every action-treatment pair, ordered by action and treatment id.
     rules
-        The engagement policy.
+        The engagement policy and the context weights.
+    consents
+        What each action needs to be allowed.
+    contacts
+        Contact policies, exclusions, budgets and volumes.
     opening
         Starts and ends, each of shape (n_actions,), seconds since 1970, infinite where open; None when every
         action is always open.
-    value, lever
-        Shape (n_candidates,): factors of the priority.
+    mandatory
+        Shape (n_actions,): what must go out; None when nothing must.
+    action
+        Shape (n_candidates,): index of each candidate's action.
+    value
+        Shape (n_candidates,): a factor of the priority.
     group, issue
         Shape (n_actions,): a number per distinct group and issue.
     slates
@@ -63,26 +51,41 @@ class Plan:
 
     candidates: tuple[Candidate, ...]
     rules: RulePlan
+    consents: ConsentPlan
+    contacts: ContactPlan
     opening: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    mandatory: NDArray[np.bool_] | None
+    action: NDArray[np.intp]
     value: NDArray[np.float64]
-    lever: NDArray[np.float64]
     group: NDArray[np.intp]
     issue: NDArray[np.intp]
     slates: Mapping[tuple[str, str], Slate]
 
+    @property
+    def budgets(self) -> BudgetPlan:
+        """What all customers together may get."""
+        return self.contacts.budgets
 
-def make_plan(actions: Sequence[Action], placements: Sequence[Placement], rules: Sequence[Rule]) -> Plan:
+
+def make_plan(
+    actions: Sequence[Action], placements: Sequence[Placement], rules: Sequence[Rule], contacts: ContactPlan
+) -> Plan:
     """Return the plan for actions and treatments that are ordered by id."""
-    candidates = tuple(Candidate(action, treatment) for action in actions for treatment in action.treatments)
+    owned = [
+        (row, action, treatment) for row, action in enumerate(actions) for treatment in action.treatments
+    ]
     return Plan(
-        candidates=candidates,
+        candidates=tuple(Candidate(action, treatment) for _, action, treatment in owned),
         rules=make_rule_plan(actions, rules),
+        consents=ConsentPlan.of(actions),
+        contacts=contacts,
         opening=_opening(actions),
-        value=np.array([candidate.action.value for candidate in candidates], dtype=np.float64),
-        lever=np.array([candidate.action.lever for candidate in candidates], dtype=np.float64),
+        mandatory=_mandatory(actions),
+        action=np.array([row for row, _, _ in owned], dtype=np.intp),
+        value=np.array([action.value for _, action, _ in owned], dtype=np.float64),
         group=_numbered([action.group for action in actions]),
         issue=_numbered([action.issue for action in actions]),
-        slates={(placement.channel, placement.name): _slate(placement, actions) for placement in placements},
+        slates={(place.channel, place.name): make_slate(place, actions) for place in placements},
     )
 
 
@@ -94,35 +97,11 @@ def _opening(actions: Sequence[Action]) -> tuple[NDArray[np.float64], NDArray[np
     return np.array(starts), np.array(ends)
 
 
+def _mandatory(actions: Sequence[Action]) -> NDArray[np.bool_] | None:
+    found = np.array([action.mandatory is not None for action in actions], dtype=np.bool_)
+    return found if found.any() else None
+
+
 def _numbered(names: Sequence[str]) -> NDArray[np.intp]:
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], dtype=np.intp)
-
-
-def _slate(placement: Placement, actions: Sequence[Action]) -> Slate:
-    candidate: list[int] = []
-    owner: list[int] = []
-    unfit: list[int] = []
-    several = False
-    first = 0
-    for row, action in enumerate(actions):
-        on_channel = [t.channel == placement.channel for t in action.treatments]
-        fitting = [
-            position
-            for position, treatment in enumerate(action.treatments)
-            if on_channel[position] and placement.name in treatment.placements
-        ]
-        missing = Reason.NO_TREATMENT_FOR_PLACEMENT if any(on_channel) else Reason.NO_TREATMENT_FOR_CHANNEL
-        for position in fitting or [on_channel.index(True) if any(on_channel) else 0]:
-            candidate.append(first + position)
-            owner.append(row)
-            unfit.append(0 if fitting else missing)
-        several = several or len(fitting) > 1
-        first += len(action.treatments)
-    return Slate(
-        placement,
-        np.array(candidate, dtype=np.intp),
-        np.array(owner, dtype=np.intp),
-        np.array(unfit, dtype=np.int32),
-        several,
-    )

@@ -14,7 +14,7 @@ from moment.errors import InvariantViolation
 from serving.decision.actions import Candidate
 from serving.decision.experiments import Assignment, Changes, Layer
 from serving.decision.exploration import Exploration
-from serving.decision.formula import Formula
+from serving.decision.formula import Formula, FormulaPlan
 
 _KEPT = 256
 
@@ -63,6 +63,8 @@ class Policy:
         Shape (n_candidates,): the action's lever times those of the arms. Not writable.
     formula
         What arbitration sorts by; None is ``propensity * value * context_weight * lever``.
+    formula_plan
+        The formula, ready for the catalogue's candidates.
     exploration
         How picks are spread over what is left.
     propensity_floor
@@ -71,6 +73,7 @@ class Policy:
 
     lever: NDArray[np.float64]
     formula: Formula | None
+    formula_plan: FormulaPlan | None
     exploration: Exploration
     propensity_floor: float
 
@@ -120,7 +123,8 @@ def _effective(key: _Key) -> Policy:
         exploration = changes.exploration or exploration
         floor = floor if changes.propensity_floor is None else changes.propensity_floor
     lever.flags.writeable = False
-    return Policy(lever, formula, exploration, floor)
+    formula_plan = None if formula is None else FormulaPlan.of(formula, catalogue.candidates)
+    return Policy(lever, formula, formula_plan, exploration, floor)
 
 
 def _changes(layers: Sequence[Layer], assignment: Assignment) -> Changes:

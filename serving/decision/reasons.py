@@ -60,6 +60,11 @@ class Reason(IntEnum):
         return self // 100
 
     @property
+    def is_by_rule(self) -> bool:
+        """Whether a rule decided."""
+        return self.stage_number in (2, 3, 4) and self % 100 in (1, 2)
+
+    @property
     def is_unknown(self) -> bool:
         """Whether a rule decided that was not false but unknown."""
-        return self.stage_number in (2, 3, 4) and self % 100 == 2
+        return self.is_by_rule and self % 100 == 2

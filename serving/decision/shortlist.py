@@ -1,23 +1,29 @@
-"""Which candidates may be shown: availability, then the engagement policy. All that comes before a model."""
+"""Which candidates may be shown: availability, consent, rules, contact policies. All before a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moment.errors import InvalidRequest, InvariantViolation
+from moment.errors import InvariantViolation
 from serving.decision.actions import Candidate
+from serving.decision.allotment import Allotment, allot
 from serving.decision.catalogue import Catalogue
 from serving.decision.considered import ConsideredTable
+from serving.decision.contact_check import ContactCheck
 from serving.decision.context import CONTEXT_PREFIX, complete_context, zone_of
-from serving.decision.parsing import nearest
-from serving.decision.plan import Plan, Slate
+from serving.decision.plan import Plan
+from serving.decision.policy import Policy, effective
 from serving.decision.reasons import Reason
+from serving.decision.requested import requested_slates
 from serving.decision.rule_plan import Verdicts
+from serving.decision.slates import Slate
+from serving.decision.stops import Stops, first_of
 from serving.decision.values import Customer, History, Request, Scalar
 
 
@@ -32,11 +38,19 @@ class Shortlist:
     context
         The complete context rules saw: what the channel sent and what the core derived (``hour``,
         ``weekday``, …); declared values that were not sent are None.
+    zone
+        Where the customer is.
+    allotment
+        Holdout, control, or the arms the customer is in.
+    policy
+        How candidates are ranked and picked for this customer.
+    context_weight
+        Shape (n_actions,): a factor of the priority, as the moment has it.
     slates
         Per requested placement, its candidates.
     contenders
-        The candidates left in at least one placement, each once, ordered by action and treatment id. Scores
-        are aligned to them: **one** model call for all.
+        The candidates that compete in at least one placement, each once, ordered by action and treatment id.
+        Scores are aligned to them: **one** model call for all. Mandatory messages are not among them.
     contender_index
         Shape (n_contenders,): their indices in ``catalogue.candidates``.
     considered
@@ -48,6 +62,10 @@ class Shortlist:
     request: Request
     now: datetime
     context: Mapping[str, Scalar]
+    zone: ZoneInfo
+    allotment: Allotment
+    policy: Policy
+    context_weight: NDArray[np.float64]
     slates: tuple[Slate, ...]
     contenders: tuple[Candidate, ...]
     contender_index: NDArray[np.intp]
@@ -58,7 +76,7 @@ def shortlist(  # noqa: PLR0917  # the design's signature
     request: Request,
     catalogue: Catalogue,
     customer: Customer,
-    history: History | None,  # noqa: ARG001
+    history: History | None,
     now: datetime,
     verdicts: Verdicts | None = None,
 ) -> Shortlist:
@@ -88,21 +106,30 @@ def shortlist(  # noqa: PLR0917  # the design's signature
     """
     if now.tzinfo is None:
         raise InvariantViolation("the time of a decision needs a time zone; pass it in UTC")
-    slates = _requested_slates(request, catalogue)
+    slates = tuple(
+        slate.spoken(customer.language, catalogue.language) for slate in requested_slates(request, catalogue)
+    )
     zone = zone_of(customer.timezone, catalogue.timezone)
     context = complete_context(request, catalogue.context, now, zone)
     row = {**customer.features, **{CONTEXT_PREFIX + name: value for name, value in context.items()}}
+    allotment = allot(catalogue, customer.unit)
+    policy = effective(catalogue, allotment.assignments)
     plan = catalogue.plan
-    considered = _consider(catalogue, slates, row, now, verdicts or catalogue.plan.rules.ask(row))
-    left = np.zeros(len(plan.candidates), dtype=np.bool_)
-    left[considered.candidate[considered.reason == Reason.UNDECIDED]] = True
-    index = np.flatnonzero(left)
+    verdicts = plan.rules.ask(row) if verdicts is None else verdicts
+    before = _stages_before(plan, customer, history, verdicts)
+    contact = _contact_stages(plan, request.channel, history, now, zone, held_out=allotment.held_out)
+    considered = _considered(slates, catalogue, policy, row, now, verdicts.weight, (*before, *contact))
+    index = _contenders(plan, considered)
     return Shortlist(
         catalogue=catalogue,
         customer=customer,
         request=request,
         now=now,
         context=context,
+        zone=zone,
+        allotment=allotment,
+        policy=policy,
+        context_weight=verdicts.weight,
         slates=slates,
         contenders=tuple([plan.candidates[position] for position in index.tolist()]),
         contender_index=index,
@@ -110,79 +137,88 @@ def shortlist(  # noqa: PLR0917  # the design's signature
     )
 
 
-def _consider(
-    catalogue: Catalogue,
+def _stages_before(
+    plan: Plan, customer: Customer, history: History | None, verdicts: Verdicts
+) -> Iterator[Stops]:
+    """Yield what comes before contact policy and after what depends on time and placement alone."""
+    spent = None if history is None or not plan.budgets.bounded else plan.budgets.spent(history.used)
+    if spent is not None:
+        yield Stops(spent[0], observed=spent[1])
+    refused = plan.consents.stops(customer.consent)
+    if refused is not None:
+        yield Stops(refused)
+    yield Stops(verdicts.reason, verdicts.rule)
+
+
+def _contact_stages(
+    plan: Plan, channel: str, history: History | None, now: datetime, zone: ZoneInfo, *, held_out: bool
+) -> Iterator[Stops]:
+    """Yield holdout, then contact policies; with the contact store gone, that there is no marketing."""
+    marketing = plan.consents.marketing
+    if held_out:
+        yield Stops(np.where(marketing, np.int32(Reason.HELD_OUT), np.int32(0)))
+    if history is None:
+        yield Stops(np.where(marketing, np.int32(Reason.CONTACT_STORE_GONE), np.int32(0)))
+        return
+    check = ContactCheck(plan.contacts, history, channel=channel, now=now, zone=zone)
+    resting = check.verdicts()
+    if resting is not plan.contacts.silent:
+        yield Stops(*resting)
+
+
+def _considered(  # noqa: PLR0917  # columns of one table
     slates: tuple[Slate, ...],
+    catalogue: Catalogue,
+    policy: Policy,
     row: Mapping[str, Scalar],
     now: datetime,
-    verdicts: Verdicts,
+    weight: NDArray[np.float64],
+    stages: tuple[Stops, ...],
 ) -> ConsideredTable:
-    action_reason, action_rule = _action_reasons(catalogue.plan, verdicts, now)
+    """Return every candidate with its reason: time first, then placement and language, then the stages."""
     candidate = np.concatenate([slate.candidate for slate in slates])
     action = np.concatenate([slate.action for slate in slates])
     unfit = np.concatenate([slate.unfit for slate in slates])
-    reason = np.where(unfit > 0, unfit, action_reason[action])
-    rule = np.where(unfit > 0, np.int32(-1), action_rule[action])
+    first, number, observed = first_of(len(catalogue.actions), stages)
+    closed = _closed(catalogue.plan, now)
+    reason = np.where(unfit > 0, unfit, first[action])
+    if closed is not None:
+        reason = np.where(closed[action] > 0, closed[action], reason)
+    earlier = reason != first[action]
     reason[reason == 0] = Reason.UNDECIDED
     unscored = np.full(len(candidate), np.nan)
     return ConsideredTable(
         catalogue=catalogue,
+        policy=policy,
         row=row,
         placements=tuple(slate.placement.name for slate in slates),
         placement=np.repeat(np.arange(len(slates)), [len(slate.candidate) for slate in slates]),
         candidate=candidate,
         reason=reason,
-        rule=rule,
-        observed=unscored,
+        rule=np.where(earlier, np.int32(-1), number[action]),
+        observed=unscored if observed is None else np.where(earlier, np.nan, observed[action]),
         propensity=unscored,
+        context_weight=weight[action],
         priority=unscored,
     )
 
 
-def _action_reasons(
-    plan: Plan, verdicts: Verdicts, now: datetime
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return per action the first reason against it, 0 for none, and the rule behind it, or -1."""
-    reason, rule = verdicts.reason.copy(), verdicts.rule.copy()
-    if plan.opening is not None:
-        starts, ends = plan.opening
-        instant = now.timestamp()
-        early, late = instant < starts, instant >= ends
-        reason[early], reason[late] = Reason.NOT_STARTED, Reason.ENDED
-        rule[early | late] = -1
-    return reason, rule
+def _closed(plan: Plan, now: datetime) -> NDArray[np.int32] | None:
+    """Return per action whether it has not started or has ended; None when none is ever closed."""
+    if plan.opening is None:
+        return None
+    starts, ends = plan.opening
+    instant = now.timestamp()
+    closed = np.zeros(len(starts), dtype=np.int32)
+    closed[instant < starts] = Reason.NOT_STARTED
+    closed[instant >= ends] = Reason.ENDED
+    return closed
 
 
-def _requested_slates(request: Request, catalogue: Catalogue) -> tuple[Slate, ...]:
-    """Return the slates asked for, or say which field of the request is wrong."""
-    if request.channel not in catalogue.channels:
-        hint = nearest(request.channel, catalogue.channels) or f"; one of {', '.join(catalogue.channels)}"
-        raise InvalidRequest(f"no channel `{request.channel}`{hint}", code="unknown-channel", field="channel")
-    if not request.placements:
-        raise InvalidRequest("ask for at least one placement", code="invalid-placements", field="placements")
-    slates: dict[str, Slate] = {}
-    for position, asked in enumerate(request.placements):
-        field = f"placements[{position}]"
-        slate = catalogue.plan.slates.get((request.channel, asked.name))
-        if slate is None:
-            names = [name for channel, name in catalogue.plan.slates if channel == request.channel]
-            hint = nearest(asked.name, names) or f"; one of {', '.join(names)}"
-            raise InvalidRequest(
-                f"channel `{request.channel}` has no placement `{asked.name}`{hint}",
-                code="unknown-placement",
-                field=f"{field}.name",
-            )
-        if asked.name in slates:
-            raise InvalidRequest(
-                f"placement `{asked.name}` is asked for twice; ask once with more slots",
-                code="duplicate-placement",
-                field=f"{field}.name",
-            )
-        if not 1 <= asked.slots <= slate.placement.slots:
-            raise InvalidRequest(
-                f"placement `{asked.name}` has 1 to {slate.placement.slots} slots, not {asked.slots}",
-                code="invalid-slots",
-                field=f"{field}.slots",
-            )
-        slates[asked.name] = slate
-    return tuple(slates.values())
+def _contenders(plan: Plan, considered: ConsideredTable) -> NDArray[np.intp]:
+    """Return the candidates that compete somewhere, by index."""
+    left = np.zeros(len(plan.candidates), dtype=np.bool_)
+    left[considered.candidate[considered.reason == Reason.UNDECIDED]] = True
+    if plan.mandatory is not None:
+        left &= ~plan.mandatory[plan.action]
+    return np.flatnonzero(left)

@@ -22,6 +22,7 @@ from serving.decision.values import (
     CustomerId,
     PlacementRequest,
     ProfileKind,
+    Purpose,
     Request,
     Scalar,
     TreatmentId,
@@ -42,6 +43,7 @@ def action(
     group: str = "g",
     rules: tuple[int, ...] = (),
     treatments: Iterable[Treatment] = (),
+    purposes: frozenset[Purpose] = frozenset(),
 ) -> Action:
     return Action(
         action_id=ActionId(name),
@@ -53,6 +55,7 @@ def action(
         attributes={},
         rules=tuple(RuleUse(Tier.ELIGIBLE, Level.ACTION, number) for number in rules),
         treatments=tuple(treatments) or (treatment(f"{name}-web"),),
+        purposes=purposes,
     )
 
 

@@ -1,0 +1,167 @@
+"""One placement while it is being filled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.decision.decision import FilledPlacement, FillReason, Offer, OfferKind
+from serving.decision.exploration import Contest, Exploration
+from serving.decision.mandatory import in_turn
+from serving.decision.reasons import Reason
+from serving.decision.rechecks import Doors, Given
+from serving.decision.scoring import Scored
+from serving.decision.shortlist import Shortlist
+from serving.decision.treatments import Field, field_of
+
+_NEUTRAL_WEIGHT = 1.0
+
+_FILL_REASONS = {
+    1: FillReason.NOTHING_AVAILABLE,
+    2: FillReason.NOTHING_ELIGIBLE,
+    3: FillReason.NOTHING_APPLICABLE,
+    4: FillReason.NOTHING_SUITABLE,
+    5: FillReason.NOTHING_WITHIN_CONTACT_POLICY,
+    6: FillReason.NOTHING_SCORED,
+    7: FillReason.NOTHING_LEFT,
+}
+
+
+class Seats:
+    """The slots of one placement. Mutable, local to ``choose``, used once.
+
+    Parameters
+    ----------
+    shortlist
+        What is left.
+    scored
+        Its numbers, and the table whose reasons are settled here.
+    given
+        What the answer has given so far, in all its placements.
+    position
+        Which of the requested placements.
+    first
+        Its first row in the table.
+    """
+
+    def __init__(self, shortlist: Shortlist, scored: Scored, given: Given, position: int, first: int) -> None:
+        slate = shortlist.slates[position]
+        table, plan = scored.table, shortlist.catalogue.plan
+        rows = slice(first, first + len(slate.candidate))
+        self._shortlist, self._scored, self._given, self._slate = shortlist, scored, given, slate
+        self._asked = shortlist.request.placements[position]
+        self._reason, self._rule, self._observed = table.reason[rows], table.rule[rows], table.observed[rows]
+        self._propensity, self._priority = table.propensity[rows], table.priority[rows]
+        self._doors = Doors(slate.placement.distinct, plan, given)
+        self._undecided = self._reason == Reason.UNDECIDED
+        self._must = None if plan.mandatory is None else plan.mandatory[slate.action]
+        self._shown: list[int] = []
+        self._offers: list[Offer] = []
+
+    def place_mandatory(self) -> None:
+        """Give the first slots to what must go out."""
+        if self._must is None:
+            return
+        rows = np.flatnonzero(self._undecided & self._must)
+        lever = self._shortlist.policy.lever[self._slate.candidate[rows]]
+        for row in in_turn(rows, self._slate.action[rows], lever).tolist():
+            if self._is_open() and not self._doors.closed()[self._slate.action[row]]:
+                self._give(row, OfferKind.MANDATORY, 1.0)
+
+    def arbitrate(self, exploration: Exploration, rng: np.random.Generator) -> None:
+        """Fill what is open from what competes, then settle the reason of every candidate."""
+        rows = np.flatnonzero(self._undecided if self._must is None else self._undecided & ~self._must)
+        if len(rows) and self._is_open():
+            field = self._field(rows, exploration)
+            while self._is_open():
+                left = np.flatnonzero(~self._doors.closed()[field.action])
+                if not len(left):
+                    break
+                row, chance = field.pick(left, rng)
+                self._give(row, OfferKind.ARBITRATED, chance)
+        self._settle()
+
+    def filled(self) -> FilledPlacement:
+        """Return the placement, with its fallback where a slot stayed open."""
+        why = _why_short(self._reason) if self._is_open() else FillReason.FILLED
+        if self._is_open():
+            self._give_fallback()
+        return FilledPlacement(self._asked.name, self._asked.slots, tuple(self._offers), why)
+
+    def _is_open(self) -> bool:
+        return len(self._offers) < self._asked.slots
+
+    def _field(self, rows: NDArray[np.intp], exploration: Exploration) -> Field:
+        evidence = self._scored.evidence
+        contest = Contest(
+            self._priority[rows],
+            self._propensity[rows],
+            None if evidence is None else evidence[self._slate.candidate[rows]],
+        )
+        return field_of(contest, rows, self._slate.action[rows], exploration)
+
+    def _settle(self) -> None:
+        rows = np.flatnonzero(self._undecided)
+        why = self._doors.why(self._slate.action[rows])
+        self._reason[rows], self._rule[rows], self._observed[rows] = why
+        shown = self._shown
+        self._reason[shown], self._rule[shown], self._observed[shown] = Reason.SHOWN, -1, np.nan
+
+    def _give(self, row: int, kind: OfferKind, chance: float) -> None:
+        self._shown.append(row)
+        action, index = int(self._slate.action[row]), int(self._slate.candidate[row])
+        self._doors.take(action)
+        competed = kind is OfferKind.ARBITRATED
+        shortlist = self._shortlist
+        candidate = shortlist.catalogue.plan.candidates[index]
+        expires_at, reserved_until = self._slate.placement.lifetime_of(candidate.action, shortlist.now)
+        self._offers.append(
+            Offer(
+                placement=self._asked.name,
+                rank=len(self._offers) + 1,
+                candidate=candidate,
+                kind=kind,
+                raw=float(self._scored.raw[index]) if competed else None,
+                propensity=float(self._propensity[row]) if competed else None,
+                value=candidate.action.value,
+                context_weight=float(shortlist.context_weight[action]),
+                lever=float(shortlist.policy.lever[index]),
+                priority=float(self._priority[row]) if competed else None,
+                action_probability=chance,
+                expires_at=expires_at,
+                reserved_until=reserved_until,
+            )
+        )
+
+    def _give_fallback(self) -> None:
+        """Add the placement's fallback, unless it has none or the answer holds it already."""
+        candidate = self._slate.placement.fallback
+        if candidate is None or candidate.action.action_id in self._given.fallbacks:
+            return
+        self._given.fallbacks.add(candidate.action.action_id)
+        expires_at, reserved_until = self._slate.placement.lifetime_of(candidate.action, self._shortlist.now)
+        self._offers.append(
+            Offer(
+                placement=self._asked.name,
+                rank=len(self._offers) + 1,
+                candidate=candidate,
+                kind=OfferKind.FALLBACK,
+                raw=None,
+                propensity=None,
+                value=candidate.action.value,
+                context_weight=_NEUTRAL_WEIGHT,
+                lever=candidate.action.lever,
+                priority=None,
+                action_probability=1.0,
+                expires_at=expires_at,
+                reserved_until=reserved_until,
+            )
+        )
+
+
+def _why_short(reason: NDArray[np.int32]) -> FillReason:
+    """Return why slots stayed open: the furthest any candidate came that is not shown."""
+    rest = reason[reason != Reason.SHOWN]
+    if not len(rest):
+        return FillReason.NOTHING_LEFT if len(reason) else FillReason.NOTHING_AVAILABLE
+    return _FILL_REASONS[int(rest.max()) // 100]
