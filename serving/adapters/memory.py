@@ -11,12 +11,13 @@ from datetime import datetime
 import numpy as np
 
 from features.contract import FeatureContract
-from moment.errors import DependencyError, StepMissing
+from moment.errors import DependencyError, MomentError, StepMissing
+from serving.adapters.memory_contacts import MemoryContacts
 from serving.decision.actions import Candidate
 from serving.decision.catalogue import Catalogue
 from serving.decision.decision import Scores
 from serving.decision.values import Scalar
-from serving.ports import NOBODY, ApiKey, CustomerFacts, Entry
+from serving.ports import NOBODY, ApiKey, CustomerFacts, Entry, Reservation
 from serving.records import DecisionRecord, Mode
 
 
@@ -75,22 +76,32 @@ class RuleSegmenter:
 
 
 class MemoryRecords:
-    """Records in a list, under one lock."""
+    """Records in a list, under one lock; what their answers take goes to `contacts`."""
 
-    def __init__(self) -> None:
+    def __init__(self, contacts: MemoryContacts | None = None) -> None:
+        self.contacts = contacts or MemoryContacts()
         self._entries: list[Entry] = []
         self._lock = threading.Lock()
 
-    def append(self, entry: Entry) -> Future[Entry]:
-        """Keep the record, unless the key's request has one."""
+    def append(self, entry: Entry, reservation: Reservation | None = None) -> Future[Entry]:
+        """Keep the record and what its answer takes, unless the key's request has a record."""
         future: Future[Entry] = Future()
+        try:
+            future.set_result(self._append(entry, reservation))
+        except MomentError as error:
+            future.set_exception(error)
+        return future
+
+    def _append(self, entry: Entry, reservation: Reservation | None) -> Entry:
         record = entry.record
         with self._lock:
             earlier = record.request_id and self._request(record.key_id, record.request_id)
-            if not earlier:
-                self._entries.append(entry)
-        future.set_result(earlier or entry)
-        return future
+            if earlier:
+                return earlier
+            if reservation is not None:
+                self.contacts.reserve(reservation)
+            self._entries.append(entry)
+            return entry
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """Return a record by its id."""

@@ -1,25 +1,18 @@
-"""Decision records in SQLite, with group commit.
-
-One thread writes: whatever waits for it goes into one transaction, so that many decisions share one flush to
-the disk and none is acknowledged before it.
-"""
+"""Decision records in SQLite, each written together with what its answer takes."""
 
 from __future__ import annotations
 
-import queue
 import sqlite3
-import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 
 from moment.errors import DependencyError, InvariantViolation
-from serving.adapters.database import PerThread, connect
+from serving.adapters.database import PerThread
+from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import to_microseconds
-from serving.ports import Entry
+from serving.adapters.sqlite_reserving import reserve
+from serving.ports import Entry, Reservation
 from serving.records import DecisionRecord, Mode, Sealable, dump, load
-
-_LARGEST_GROUP = 256
 
 _INSERT = """
 INSERT INTO decisions (decision_id, key_id, request_id, request_sha256, mode, channel, customer_ref,
@@ -37,30 +30,20 @@ WHERE customer_ref = ? AND mode = ? AND (channel = ? OR ? IS NULL) ORDER BY sequ
 _Row = tuple[bytes, bytes | None, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """One record on its way to the disk, already as bytes, so that it cannot spoil the group it goes with."""
-
-    entry: Entry
-    stored: Sealable
-    future: Future[Entry]
-
-
 class SqliteRecords:
-    """The port `DecisionRecords` on the operational database at `path`, whose schema is up to date."""
+    """The port `DecisionRecords` on the operational database at `path`, whose schema is up to date.
+
+    `writer` is what it writes with; what else this process writes should go there too.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.writer = GroupCommit(path)
         self._readers = PerThread(path)
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._writer = threading.Thread(target=self._write, name="decision-records", daemon=True)
-        self._writer.start()
 
-    def append(self, entry: Entry) -> Future[Entry]:
-        """Hand a record to the writer; the future is done when it is on the disk."""
-        future: Future[Entry] = Future()
-        self._waiting.put(_Waiting(entry, dump(entry.record), future))
-        return future
+    def append(self, entry: Entry, reservation: Reservation | None = None) -> Future[Entry]:
+        """Hand a record and its reservation to the writer; the future is done when both are on the disk."""
+        stored = dump(entry.record)  # here, so that the writer need not wait for it
+        return self.writer.submit(lambda connection: _store(connection, entry, stored, reservation))
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """Return a record by its id."""
@@ -81,8 +64,7 @@ class SqliteRecords:
 
     def close(self) -> None:
         """Write what waits, then close."""
-        self._waiting.put(None)
-        self._writer.join()
+        self.writer.close()
         self._readers.close()
 
     def _select(self, sql: str, *values: object) -> list[_Row]:
@@ -91,51 +73,18 @@ class SqliteRecords:
         except sqlite3.Error as error:
             raise DependencyError(f"the store of decision records does not answer ({error})") from error
 
-    def _write(self) -> None:
-        connection: sqlite3.Connection | None = None
-        while (group := self._next_group()) is not None:
-            try:
-                connection = connection or connect(self._path)
-                settled = _commit(connection, group)
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told
-                if connection is not None and connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                _refuse(group, error)
-            else:
-                for waiting, stands in zip(group, settled, strict=True):
-                    waiting.future.set_result(stands)
-        if connection is not None:
-            connection.close()
 
-    def _next_group(self) -> list[_Waiting] | None:
-        """Wait for a record and take those behind it along; None when the store is closed."""
-        first = self._waiting.get()
-        if first is None:
-            return None
-        group = [first]
-        while len(group) < _LARGEST_GROUP:
-            try:
-                following = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            if following is None:
-                self._waiting.put(None)
-                break
-            group.append(following)
-        # From here on a caller who gives up can no longer cancel; one who has given up is not written
-        return [waiting for waiting in group if waiting.future.set_running_or_notify_cancel()]
+def _store(
+    connection: sqlite3.Connection, entry: Entry, stored: Sealable, reservation: Reservation | None
+) -> Entry:
+    """Store a record with its reservation, or return what already stands for its request."""
+    stands = _insert(connection, entry, stored)
+    if stands is entry and reservation is not None:
+        reserve(connection, reservation)
+    return stands
 
 
-def _commit(connection: sqlite3.Connection, group: list[_Waiting]) -> list[Entry]:
-    """Store the entries in one transaction; return the entry that stands for each."""
-    connection.execute("BEGIN IMMEDIATE")
-    settled = [_insert(connection, waiting) for waiting in group]
-    connection.execute("COMMIT")
-    return settled
-
-
-def _insert(connection: sqlite3.Connection, waiting: _Waiting) -> Entry:
-    entry, stored = waiting.entry, waiting.stored
+def _insert(connection: sqlite3.Connection, entry: Entry, stored: Sealable) -> Entry:
     record = entry.record
     customer = None if record.personal is None else record.personal.customer_id
     cursor = connection.execute(
@@ -164,10 +113,3 @@ def _insert(connection: sqlite3.Connection, waiting: _Waiting) -> Entry:
 def _entry(row: _Row) -> Entry:
     opened, personal, request_sha256 = row
     return Entry(load(Sealable(opened, personal)), request_sha256)
-
-
-def _refuse(group: list[_Waiting], error: Exception) -> None:
-    for waiting in group:
-        refusal = DependencyError(f"the decision could not be recorded ({error}); ask again later")
-        refusal.__cause__ = error
-        waiting.future.set_exception(refusal)

@@ -1,0 +1,265 @@
+"""The ledger of contacts in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from moment.errors import DependencyError
+from serving.adapters.database import PerThread
+from serving.adapters.group_commit import GroupCommit
+from serving.adapters.instants import from_microseconds, to_microseconds
+from serving.adapters.sqlite_reserving import (
+    ALL_DAYS,
+    GIVEN_BACK,
+    KEPT,
+    add_used,
+    advance,
+    expired_holds,
+    identities,
+    release,
+    set_link,
+)
+from serving.decision.budgets import MILLIONTHS
+from serving.decision.contact_check import Lookback
+from serving.decision.values import ActionId, Contact, History, PastOutcome, Used
+from serving.ports import Standing, Verdict
+from serving.records import Mode
+
+_KNOWN = "SELECT 1 FROM contact_versions WHERE customer_ref = ? AND mode = ?"
+_CONTACTS = """
+SELECT tracking_id, action_id, group_name, issue, channel, decided_at, reserved_until, presented_at,
+       recorded_late, mandatory, timezone
+FROM contacts WHERE customer_ref = ? AND mode = ? AND matters_until >= ?
+ORDER BY decided_at, tracking_id
+"""
+_OUTCOMES = """
+SELECT o.kind, c.action_id, c.group_name, c.issue, c.channel, o.occurred_at
+FROM outcomes o JOIN contacts c USING (tracking_id)
+WHERE o.customer_ref = ? AND o.mode = ? AND o.occurred_at >= ?
+ORDER BY o.occurred_at, c.action_id
+"""
+_USED = "SELECT action_id, day, budget, volume FROM used_amounts WHERE mode = ? AND day IN (?, ?)"
+_OFFER = """
+SELECT mode, customer_ref, action_id, decided_at, reserved_until, presented_at, claimed_at,
+       charge_day, charge_cost, charge_state
+FROM contacts WHERE tracking_id = ?
+"""
+_PRESENT = """
+UPDATE contacts SET presented_at = ?, claimed_at = ?, recorded_late = ?, matters_until = ?,
+                    charge_state = ?
+WHERE tracking_id = ?
+"""
+_OUTCOME = "SELECT kind, claimed_at FROM outcomes WHERE tracking_id = ? AND outcome_id = ?"
+_INSERT_OUTCOME = """
+INSERT INTO outcomes (tracking_id, outcome_id, mode, customer_ref, kind, occurred_at, claimed_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+class SqliteContacts:
+    """The port `ContactLedger` on the database at `path`; it writes with the records' `writer`."""
+
+    def __init__(self, path: Path, writer: GroupCommit) -> None:
+        self._readers = PerThread(path)
+        self._writer = writer
+
+    def read(self, customer_id: str | None, *, mode: Mode, now: datetime, back: Lookback) -> Standing:
+        """Return what the customer was given and what is used up.
+
+        The version is read first: should the rest change before it is read too, the version is the older one,
+        and what was decided on it is refused.
+        """
+        try:
+            connection = self._readers.get()
+            used = _read_used(connection, mode, now, back) if back.budgets else {}
+            # A customer with a history or a link has a version; all others cost this one look
+            if customer_id is None or connection.execute(_KNOWN, (customer_id, mode)).fetchone() is None:
+                return Standing(History(used=used), 0)
+            members, version, _ = identities(connection, customer_id, mode)
+            history = History(used=used)
+            for member in members:
+                history = _read_history(connection, member, mode, back).merged_with(history)
+        except sqlite3.Error as error:
+            raise DependencyError(f"the ledger of contacts does not answer ({error})") from error
+        return Standing(history, version)
+
+    def present(self, tracking_id: str, *, occurred_at: datetime, reported_at: datetime) -> Verdict:
+        """Record durably that an offer was shown."""
+        claimed, reported = to_microseconds(occurred_at), to_microseconds(reported_at)
+        return self._writer.submit(lambda db: _present(db, tracking_id, claimed, reported)).result()
+
+    def record_outcome(
+        self,
+        tracking_id: str,
+        kind: str,
+        *,
+        outcome_id: str,
+        occurred_at: datetime,
+        reported_at: datetime,
+    ) -> Verdict:
+        """Record durably what the customer answered."""
+        claimed, reported = to_microseconds(occurred_at), to_microseconds(reported_at)
+        answered = _Answered(tracking_id, outcome_id, kind, claimed, reported)
+        return self._writer.submit(lambda db: _record_outcome(db, answered)).result()
+
+    def release(self, now: datetime) -> int:
+        """Give back what expired reservations hold of budgets and volumes."""
+        instant = to_microseconds(now)
+        return self._writer.submit(lambda db: sum(release(db, mode, instant) for mode in Mode)).result()
+
+    def link(self, customer_id: str, other: str) -> None:
+        """Let two ids be one customer from now on."""
+        self._writer.submit(lambda db: set_link(db, customer_id, other, linked=True)).result()
+
+    def unlink(self, customer_id: str, other: str) -> None:
+        """Undo `link`."""
+        self._writer.submit(lambda db: set_link(db, customer_id, other, linked=False)).result()
+
+    def close(self) -> None:
+        """Close what it reads with; the writer is closed by who opened it."""
+        self._readers.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """One row of contacts, as a report needs it."""
+
+    mode: Mode
+    customer_id: str | None
+    action_id: str
+    decided_at: int
+    reserved_until: int
+    presented_at: int | None
+    claimed_at: int | None
+    charge_day: int | None
+    charge_cost: int | None
+    charge_state: str | None
+
+    @classmethod
+    def find(cls, connection: sqlite3.Connection, tracking_id: str) -> _Offer | None:
+        row = connection.execute(_OFFER, (tracking_id,)).fetchone()
+        return None if row is None else cls(Mode(row[0]), *row[1:])
+
+    def clamped(self, claimed: int, reported: int) -> int:
+        """Return when something happened: not before the decision, not after the report."""
+        return max(self.decided_at, min(claimed, reported))
+
+
+def _present(connection: sqlite3.Connection, tracking_id: str, claimed: int, reported: int) -> Verdict:
+    offer = _Offer.find(connection, tracking_id)
+    if offer is None:
+        return Verdict.UNKNOWN
+    if offer.presented_at is not None:
+        return Verdict.DUPLICATE if claimed == offer.claimed_at else Verdict.CONFLICT
+    late = _is_late(connection, offer, reported)
+    presented = offer.clamped(claimed, reported)
+    state = None if offer.charge_state is None else KEPT
+    connection.execute(_PRESENT, (presented, claimed, late, presented, state, tracking_id))
+    if offer.charge_state == GIVEN_BACK and offer.charge_day is not None and offer.charge_cost is not None:
+        add_used(connection, offer.mode, offer.action_id, offer.charge_day, cost=offer.charge_cost, count=1)
+    if offer.customer_id is not None:
+        advance(connection, offer.customer_id, offer.mode)
+    return Verdict.RECORDED_LATE if late else Verdict.RECORDED
+
+
+def _is_late(connection: sqlite3.Connection, offer: _Offer, reported: int) -> bool:
+    """Whether the reservation had ended when the report came.
+
+    It has also ended when somebody has decided on its end already: the customer's next decision, or whoever
+    got its budget. Their clock may be ahead of the one that took the report; what they gave cannot be taken
+    back.
+    """
+    if offer.charge_state == GIVEN_BACK or offer.reserved_until <= reported:
+        return True
+    if offer.customer_id is None:
+        return False
+    _, _, latest_at = identities(connection, offer.customer_id, offer.mode)
+    return offer.reserved_until <= latest_at
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """An outcome as it was reported."""
+
+    tracking_id: str
+    outcome_id: str
+    kind: str
+    claimed: int
+    reported: int
+
+
+def _record_outcome(connection: sqlite3.Connection, answered: _Answered) -> Verdict:
+    tracking_id, outcome_id, kind = answered.tracking_id, answered.outcome_id, answered.kind
+    offer = _Offer.find(connection, tracking_id)
+    if offer is None:
+        return Verdict.UNKNOWN
+    earlier = connection.execute(_OUTCOME, (tracking_id, outcome_id)).fetchone()
+    if earlier is not None:
+        return Verdict.DUPLICATE if earlier == (kind, answered.claimed) else Verdict.CONFLICT
+    at = offer.clamped(answered.claimed, answered.reported)
+    connection.execute(
+        _INSERT_OUTCOME,
+        (tracking_id, outcome_id, offer.mode, offer.customer_id, kind, at, answered.claimed),
+    )
+    if offer.customer_id is not None:
+        advance(connection, offer.customer_id, offer.mode)
+    return Verdict.RECORDED
+
+
+def _read_history(connection: sqlite3.Connection, customer: str, mode: Mode, back: Lookback) -> History:
+    contacts: tuple[Contact, ...] = ()
+    outcomes: tuple[PastOutcome, ...] = ()
+    if back.contacts is not None:
+        found = connection.execute(_CONTACTS, (customer, mode, to_microseconds(back.contacts)))
+        contacts = tuple(map(_contact, found))
+    if back.outcomes is not None:
+        found = connection.execute(_OUTCOMES, (customer, mode, to_microseconds(back.outcomes)))
+        outcomes = tuple(map(_outcome, found))
+    return History(contacts, outcomes)
+
+
+def _contact(row: tuple[Any, ...]) -> Contact:
+    tracking_id, action_id, group, issue, channel, decided, until, presented, late, mandatory, timezone = row
+    return Contact(
+        tracking_id=tracking_id,
+        action_id=ActionId(action_id),
+        group=group,
+        issue=issue,
+        channel=channel,
+        decided_at=from_microseconds(decided),
+        reserved_until=from_microseconds(until),
+        presented_at=None if presented is None else from_microseconds(presented),
+        recorded_late=bool(late),
+        mandatory=bool(mandatory),
+        timezone=timezone,
+    )
+
+
+def _outcome(row: tuple[Any, ...]) -> PastOutcome:
+    kind, action_id, group, issue, channel, at = row
+    return PastOutcome(kind, ActionId(action_id), group, issue, channel, from_microseconds(at))
+
+
+def _read_used(
+    connection: sqlite3.Connection, mode: Mode, now: datetime, back: Lookback
+) -> Mapping[ActionId, Used]:
+    """Return what is used of the actions asked for; what expired reservations hold is free again."""
+    today = back.day.toordinal()
+    amounts = {
+        (action_id, day): (budget, volume)
+        for action_id, day, budget, volume in connection.execute(_USED, (mode, ALL_DAYS, today))
+    }
+    for action_id, charged_on, cost, count in expired_holds(connection, mode, to_microseconds(now)):
+        for day in (ALL_DAYS, charged_on):
+            budget, volume = amounts.get((action_id, day), (0, 0))
+            amounts[action_id, day] = budget - cost, volume - count
+    used = {}
+    for action_id in back.budgets:
+        total, of_today = (amounts.get((action_id, day), (0, 0)) for day in (ALL_DAYS, today))
+        used[action_id] = Used(total[0] / MILLIONTHS, of_today[0] / MILLIONTHS, total[1], of_today[1])
+    return used

@@ -1,0 +1,166 @@
+"""What changes a customer's standing in SQLite: reserving, versions, links, budgets. Within a transaction.
+
+Nothing here begins or ends one; `group_commit` does.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from serving.adapters.instants import to_microseconds
+from serving.decision.budgets import MILLIONTHS, Charge, first_full, to_millionths
+from serving.decision.values import Contact, Used
+from serving.ports import Reservation, StaleHistory
+from serving.records import Mode
+
+ALL_DAYS = 0
+"""The `day` under which a total is kept."""
+
+HELD, KEPT, GIVEN_BACK = "held", "kept", "given_back"
+"""What became of an offer's charge: its reservation holds it, it was presented, it expired."""
+
+_SAME = """
+WITH RECURSIVE same (ref) AS (
+    VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
+)
+SELECT ref, COALESCE(version, 0), COALESCE(latest_at, 0)
+FROM same LEFT JOIN contact_versions ON customer_ref = ref AND mode = ?
+"""
+_SET_VERSION = """
+INSERT INTO contact_versions (customer_ref, mode, version, latest_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (customer_ref, mode) DO UPDATE SET version = excluded.version, latest_at = excluded.latest_at
+"""
+_INSERT_CONTACT = """
+INSERT INTO contacts (tracking_id, mode, customer_ref, action_id, group_name, issue, channel, timezone,
+                      mandatory, decided_at, reserved_until, matters_until,
+                      charge_day, charge_cost, charge_state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_ADD_USED = """
+INSERT INTO used_amounts (mode, day, action_id, budget, volume) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (mode, day, action_id)
+DO UPDATE SET budget = budget + excluded.budget, volume = volume + excluded.volume
+"""
+_USED = "SELECT budget, volume FROM used_amounts WHERE mode = ? AND day = ? AND action_id = ?"
+_EXPIRED = """
+SELECT action_id, charge_day, SUM(charge_cost), COUNT(*) FROM contacts
+WHERE charge_state = 'held' AND mode = ? AND reserved_until <= ? GROUP BY action_id, charge_day
+"""
+_GIVE_BACK = """
+UPDATE contacts SET charge_state = 'given_back'
+WHERE charge_state = 'held' AND mode = ? AND reserved_until <= ?
+"""
+
+
+def reserve(connection: sqlite3.Connection, taken: Reservation) -> None:
+    """Store what an answer takes; StaleHistory when its customer or a budget has changed meanwhile."""
+    if not taken.contacts:
+        return
+    now = to_microseconds(max(contact.decided_at for contact in taken.contacts))
+    if taken.customer_id is not None:
+        advance(connection, taken.customer_id, taken.mode, now=now, expected=taken.version)
+    if taken.charges:
+        release(connection, taken.mode, now)
+    for charge in taken.charges:
+        _charge(connection, taken.mode, charge)
+    charges = {charge.tracking_id: charge for charge in taken.charges}
+    for contact in taken.contacts:
+        _insert(connection, taken, contact, charges.get(contact.tracking_id))
+
+
+def advance(
+    connection: sqlite3.Connection, customer_id: str, mode: Mode, *, now: int = 0, expected: int | None = None
+) -> None:
+    """Raise a customer's version; StaleHistory when it is not the expected one."""
+    _, version, latest_at = identities(connection, customer_id, mode)
+    if expected not in (None, version):
+        raise StaleHistory("the customer's contacts changed while this was decided; decide again")
+    connection.execute(_SET_VERSION, (customer_id, mode, version + 1, max(latest_at, now)))
+
+
+def identities(connection: sqlite3.Connection, customer_id: str, mode: Mode) -> tuple[list[str], int, int]:
+    """Return every id the customer has, their version, and the time of their latest decision."""
+    rows = connection.execute(_SAME, (customer_id, mode)).fetchall()
+    return [row[0] for row in rows], max(row[1] for row in rows), max(row[2] for row in rows)
+
+
+def set_link(connection: sqlite3.Connection, customer_id: str, other: str, *, linked: bool) -> None:
+    """Make two ids one customer, or no longer.
+
+    Both get a version beyond all that either has seen, so that whatever was decided on the history of before
+    is stale.
+    """
+    pairs = [(customer_id, other), (other, customer_id)]
+    for mode in Mode:
+        ours, theirs = (identities(connection, one, mode) for one in (customer_id, other))
+        version, latest_at = max(ours[1], theirs[1]) + 1, max(ours[2], theirs[2])
+        for one in (customer_id, other):
+            connection.execute(_SET_VERSION, (one, mode, version, latest_at))
+    if linked:
+        connection.executemany("INSERT OR IGNORE INTO identity_links VALUES (?, ?)", pairs)
+    else:
+        connection.executemany("DELETE FROM identity_links WHERE customer_ref = ? AND other_ref = ?", pairs)
+
+
+def expired_holds(connection: sqlite3.Connection, mode: Mode, now: int) -> list[tuple[str, int, int, int]]:
+    """Return what expired reservations still hold: action, day, cost, count."""
+    return connection.execute(_EXPIRED, (mode, now)).fetchall()
+
+
+def release(connection: sqlite3.Connection, mode: Mode, now: int) -> int:
+    """Give back what expired reservations hold of budgets; return how many there were."""
+    expired = expired_holds(connection, mode, now)
+    if not expired:
+        return 0
+    for action_id, day, cost, count in expired:
+        add_used(connection, mode, action_id, day, cost=-cost, count=-count)
+    return connection.execute(_GIVE_BACK, (mode, now)).rowcount
+
+
+def add_used(
+    connection: sqlite3.Connection, mode: Mode, action_id: str, day: int, *, cost: int, count: int
+) -> None:
+    """Add to what is used of an action, in total and on a day; the cost in millionths."""
+    connection.executemany(_ADD_USED, [(mode, each, action_id, cost, count) for each in (ALL_DAYS, day)])
+
+
+def _charge(connection: sqlite3.Connection, mode: Mode, charge: Charge) -> None:
+    day = charge.day.toordinal()
+    total, today = (_used(connection, mode, charge.action_id, each) for each in (ALL_DAYS, day))
+    used = Used(total[0] / MILLIONTHS, today[0] / MILLIONTHS, total[1], today[1])
+    if first_full(charge.cost, charge.budget, charge.volume, used):
+        raise StaleHistory(f"a budget or volume of `{charge.action_id}` ran out meanwhile; decide again")
+    add_used(connection, mode, charge.action_id, day, cost=to_millionths(charge.cost), count=1)
+
+
+def _used(connection: sqlite3.Connection, mode: Mode, action_id: str, day: int) -> tuple[int, int]:
+    row = connection.execute(_USED, (mode, day, action_id)).fetchone()
+    return (0, 0) if row is None else (row[0], row[1])
+
+
+def _insert(
+    connection: sqlite3.Connection, taken: Reservation, contact: Contact, charge: Charge | None
+) -> None:
+    reserved_until = to_microseconds(contact.reserved_until)
+    connection.execute(
+        _INSERT_CONTACT,
+        (
+            contact.tracking_id,
+            taken.mode,
+            taken.customer_id,
+            contact.action_id,
+            contact.group,
+            contact.issue,
+            contact.channel,
+            contact.timezone,
+            contact.mandatory,
+            to_microseconds(contact.decided_at),
+            reserved_until,
+            reserved_until,
+            *(
+                (None, None, None)
+                if charge is None
+                else (charge.day.toordinal(), to_millionths(charge.cost), HELD)
+            ),
+        ),
+    )
