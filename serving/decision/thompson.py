@@ -107,13 +107,17 @@ class Thompson:
         if size == 1:
             return ActionDistribution(np.ones(1), np.zeros(1))
         posterior = _Posterior.of(contest, self.evidence)
-        playing = posterior.may_win(LEFT_OUT / self.simulations)
+        playing = np.flatnonzero(~self.left_out(contest))
         rng = np.random.Generator(np.random.PCG64(self._seed(posterior)))
         wins = np.zeros(size)
         for played in posterior.only(playing).played(self.simulations, rng):
             best = played == played.max(axis=1, keepdims=True)
             wins[playing] += (best / best.sum(axis=1, keepdims=True)).sum(axis=0)
         return ActionDistribution(wins / wins.sum(), _standard_error(wins, self.simulations))
+
+    def left_out(self, contest: Contest) -> NDArray[np.bool_]:
+        """Return which competitors are not played: shape (n,)."""
+        return _Posterior.of(contest, self.evidence).beaten(LEFT_OUT / self.simulations)
 
     def _seed(self, posterior: _Posterior) -> int:
         digest = hashlib.sha256(self.name.encode())
@@ -158,8 +162,8 @@ class _Posterior:
             played[:, uncertain] *= rng.beta(p * m, (1.0 - p) * m, size=(rows, len(p))) / p
             yield played
 
-    def may_win(self, chance: float) -> NDArray[np.intp]:
-        """Return the indices of the competitors whose chance of winning is not provably under ``chance``.
+    def beaten(self, chance: float) -> NDArray[np.bool_]:
+        """Return which competitors win with a chance that is provably under ``chance``: shape (n,).
 
         Where the leaders all stay under a bar with less than half of ``chance``, and a competitor passes it
         with less than the other half, that competitor wins with less than ``chance``. Both follow from the
@@ -169,13 +173,12 @@ class _Posterior:
         leaders = self.only(np.argsort(-self.priority, kind="stable")[:LEADERS])
         low, high = 0.0, float(leaders.priority[0])
         if high <= 0.0:
-            return np.arange(len(self.priority))
+            return np.zeros(len(self.priority), dtype=np.bool_)
         for _ in range(BISECTIONS):
             bar = (low + high) / 2.0
             below = leaders.distance(bar)[leaders.priority > bar]
             low, high = (bar, high) if below.sum() >= unlikely else (low, bar)
-        beaten = (self.priority < low) & (self.distance(low) >= unlikely)
-        return np.flatnonzero(~beaten)
+        return np.asarray((self.priority < low) & (self.distance(low) >= unlikely))
 
     def distance(self, bar: float) -> NDArray[np.float64]:
         """Return ``m · KL(p, x)`` with x where a competitor's priority comes out as ``bar``, above 0."""
