@@ -17,6 +17,7 @@ from serving.ports import Keys
 from serving.settings import Settings
 
 if TYPE_CHECKING:
+    from features.contract import FeatureContract
     from serving.adapters.feast_reader import FeastReader
     from serving.bundles import PropensityBundle, SegmentationBundle
     from serving.decision.catalogue import Catalogue
@@ -31,6 +32,28 @@ _RETRY_SECONDS = 5.0
 def catalogue_path(settings: Settings) -> Path:
     """Return the file of the catalogue that decides."""
     return settings.catalogue or PACKAGED_CATALOGUE
+
+
+def load_catalogue(settings: Settings, contract: FeatureContract) -> Catalogue:
+    """Return the catalogue that decides, which must read nothing of the customer that no feature computes.
+
+    Raises
+    ------
+    ConfigurationError
+        It is wrong, every fault is listed; or it reads what the features lack.
+    """
+    from serving.catalogue import load
+    from serving.catalogue.feature_columns import feature_columns, missing_columns
+
+    path, columns = catalogue_path(settings), feature_columns(contract)
+    catalogue = load(path, columns)
+    missing = missing_columns(catalogue, columns)
+    if missing:
+        raise ConfigurationError(
+            f"{path.name} reads {', '.join(missing)} of the customer, which the features do not have: define "
+            "them as features, or name another catalogue with MOMENT_CATALOGUE"
+        )
+    return catalogue
 
 
 def open_keys(home: Home) -> SqliteKeys:
@@ -65,9 +88,8 @@ def open_all(home: Home, settings: Settings) -> Opened:
     from serving.adapters.bundles import BundleScorer, BundleSegmenter
     from serving.adapters.catalogue_files import CatalogueFiles
     from serving.adapters.identifiers import time_ordered_id, utc_now
+    from serving.adapters.sqlite_contacts import SqliteContacts
     from serving.adapters.sqlite_records import SqliteRecords
-    from serving.catalogue import load
-    from serving.catalogue.feature_columns import feature_columns
     from serving.use_cases.customers import ViewCustomer
     from serving.use_cases.decide import Decide
     from serving.use_cases.desk import Desk
@@ -75,18 +97,19 @@ def open_all(home: Home, settings: Settings) -> Opened:
 
     models = _open_models(home)
     features = _open_features(home, models)
-    path = catalogue_path(settings)
-    catalogue = load(path, feature_columns(features.contract))
+    catalogue = load_catalogue(settings, features.contract)
     archive = CatalogueFiles(home.root / "catalogues")
-    archive.keep(path, catalogue)
+    archive.keep(catalogue_path(settings), catalogue)
     migrate(home.database)
     records = SqliteRecords(home.database)
+    ledger = SqliteContacts(home.database, records.writer)
     segmenter = BundleSegmenter(models.segmentation)
     decide = Decide(
         catalogue=catalogue,
         features=features,
         segmenter=segmenter,
         scorer=BundleScorer(models.propensity, catalogue.actions),
+        ledger=ledger,
         records=records,
         clock=utc_now,
         ids=time_ordered_id,
@@ -98,7 +121,12 @@ def open_all(home: Home, settings: Settings) -> Opened:
         view_customer=ViewCustomer(features, segmenter, records, utc_now),
         contract=features.contract,
     )
-    return Opened(desk, catalogue, features, records.close)
+
+    def close() -> None:
+        records.close()
+        ledger.close()
+
+    return Opened(desk, catalogue, features, close)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import click
 
 from moment.errors import DependencyError, StepMissing
 from moment.home import Home
-from serving.bootstrap import catalogue_path, open_keys
+from serving.bootstrap import load_catalogue, open_keys
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,21 +34,19 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
     StepMissing
         A command must be run first: the models, the features, a key.
     ConfigurationError
-        The catalogue is wrong; every fault is listed.
+        The catalogue is wrong, every fault is listed; or it reads what the features lack.
     DependencyError
         The address is taken.
     """
     from features.contract import FeatureContract
     from serving.bundles import current
-    from serving.catalogue import load
-    from serving.catalogue.feature_columns import feature_columns
 
     current(home.bundles, "segmentation")
     propensity = current(home.bundles, "propensity")
     if not any(home.feast.glob("*")):
         raise StepMissing("no features are online", run="moment features materialize")
     contract = FeatureContract.loads((propensity / "contract.json").read_text(encoding="utf-8"))
-    load(catalogue_path(settings), feature_columns(contract))
+    load_catalogue(settings, contract)
     keys = open_keys(home)
     try:
         usable = tuple(key for key in keys.all() if key.revoked_at is None)

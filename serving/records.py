@@ -58,8 +58,8 @@ class ConsideredColumns(Struct, frozen=True):
 
     `placement` indexes the request's placements, `candidate` the catalogue's candidates; `reason` is
     the code of `serving.decision.reasons.Reason`; `rule` indexes what that reason speaks of (rules, contact
-    policies or exclusions), -1 for none. `observed` is the count, remainder or hour that failed; format 1 has
-    none.
+    policies or exclusions), -1 for none. `observed` is the count, rest or hour that failed; empty where
+    nothing was observed. `context_weight` is empty where all are 1.
     """
 
     placement: list[int]
@@ -68,19 +68,15 @@ class ConsideredColumns(Struct, frozen=True):
     rule: list[int]
     priority: list[float | None]
     observed: list[float | None] = []
+    context_weight: list[float | None] = []
 
 
 class ScoredColumns(Struct, frozen=True):
-    """What the model said of each contender, as aligned columns; `candidate` as in `ConsideredColumns`.
-
-    `context_weight` and `lever` are the other factors of the priority, as used; format 1 has neither.
-    """
+    """What the model said of each contender, as aligned columns; `candidate` as in `ConsideredColumns`."""
 
     candidate: list[int]
     raw: list[float | None]
     propensity: list[float | None]
-    context_weight: list[float] = []
-    lever: list[float] = []
 
 
 class FunnelCounts(Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
@@ -51,9 +50,7 @@ def router(office: Office, settings: Settings) -> Router:
         ask = decode(await read_body(request, settings))
         if "scores" in ask.include:
             caller.require(Scope.READ_SCORES)
-        decide = office.desk().decide
-        entry = await asyncio.wrap_future(decide.begin(caller, ask))
-        return ok(decision_answer(decide.settle(ask, entry)))
+        return ok(decision_answer(await office.desk().decide.answer(caller, ask)))
 
     @get("/decisions/{decision_id:str}")
     async def read_decision(

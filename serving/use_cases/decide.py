@@ -1,44 +1,59 @@
-"""One decision: read the customer, shortlist, score all at once, choose, record, answer."""
+"""One decision: read the customer, shortlist, score all at once, choose, reserve and record, answer.
+
+Reserving and recording are one transaction. When what a decision looked back on has changed, nothing is
+written and it is decided again, from what is there now. After three attempts, or when the contact store is
+gone, the answer is what needs no looking back.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import time
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
-from moment.errors import InvalidRequest
+from moment.errors import DependencyError, InvalidRequest
 from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
-from serving.decision.decision import Scores
+from serving.decision.decision import Decision, Scores, contacts_of
 from serving.decision.shortlist import Shortlist, shortlist
-from serving.decision.values import (
-    Customer,
-    CustomerId,
-    History,
-    PlacementRequest,
-    ProfileKind,
-    Request,
-)
 from serving.ports import (
     NOBODY,
     Clock,
-    CustomerFacts,
+    ContactLedger,
     CustomerFeatures,
     DecisionRecords,
     Entry,
     Ids,
+    Reservation,
     Scorer,
     Segmenter,
+    StaleHistory,
+    Standing,
 )
 from serving.records import DecisionRecord, Versions
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
-from serving.use_cases.recording import Deliberation, record_of
+from serving.use_cases.question import Question, Stages, customer_of, request_of
+from serving.use_cases.recording import Deliberation, record_of, tracking_ids
+
+ATTEMPTS = 3
+"""How often a request is decided before the answer is what needs no looking back."""
+
+CONTACTS = "contacts"
+"""What ``degraded`` calls the contact store."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """One try; `recorded` holds the entry that stands for the request, or raises StaleHistory."""
+
+    question: Question
+    number: int
+    recorded: Future[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +64,8 @@ class Decide:
     ----------
     catalogue
         What can be offered, and the rules.
-    features, segmenter, scorer, records, clock, ids
-        See ``serving.ports``.
+    features, segmenter, scorer, ledger, records, clock, ids
+        See ``serving.ports``. The records store an answer's reservation in the ledger.
     code_version
         Version of Moment, for the record.
     """
@@ -59,6 +74,7 @@ class Decide:
     features: CustomerFeatures
     segmenter: Segmenter
     scorer: Scorer
+    ledger: ContactLedger
     records: DecisionRecords
     clock: Clock
     ids: Ids
@@ -78,122 +94,154 @@ class Decide:
         object.__setattr__(self, "versions", versions)
         object.__setattr__(self, "_scalars", tuple(spec.name for spec in contract.scalars))
 
-    def begin(self, caller: Caller, ask: Ask) -> Future[Entry]:
-        """Decide and hand the record to the store, or find the answer given before.
-
-        Nothing may leave before the future is done; `settle` then says what to answer.
+    def __call__(self, caller: Caller, ask: Ask) -> DecisionRecord:
+        """Decide, wait until it is recorded, and return the record to answer with.
 
         Raises
         ------
         InvalidRequest
-            The request does not fit the catalogue or the caller may not ask it.
+            The request does not fit the catalogue, the caller may not ask it, or its id stands for another.
         DependencyError
             A store or model does not answer.
         """
+        earlier = self._earlier(caller, ask)
+        if earlier is not None:
+            return _settled(ask, earlier)
+        attempt = self._begin(caller, ask)
+        while True:
+            try:
+                return _settled(ask, attempt.recorded.result())
+            except StaleHistory:
+                attempt = self._again(attempt)
+
+    async def answer(self, caller: Caller, ask: Ask) -> DecisionRecord:
+        """Do the same without holding up the event loop while a record is on its way to the disk."""
+        earlier = self._earlier(caller, ask)
+        if earlier is not None:
+            return _settled(ask, earlier)
+        attempt = self._begin(caller, ask)
+        while True:
+            try:
+                return _settled(ask, await asyncio.wrap_future(attempt.recorded))
+            except StaleHistory:
+                attempt = self._again(attempt)
+
+    def _earlier(self, caller: Caller, ask: Ask) -> Entry | None:
+        """Return what this request was answered with before, having checked that the caller may ask it."""
         caller.speak_for(ask.channel)
         caller.set_time(ask.time, field="context.time")
-        if ask.request_id is not None:
-            earlier = self.records.find_request(caller.key_id, ask.request_id)
-            if earlier is not None:
-                return _done(earlier)
-        return self.records.append(Entry(self._decide(caller, ask), ask.body_sha256))
+        if ask.request_id is None:
+            return None
+        return self.records.find_request(caller.key_id, ask.request_id)
 
-    def settle(self, ask: Ask, entry: Entry) -> DecisionRecord:
-        """Return the record to answer with; InvalidRequest when its request_id stands for another request."""
-        if entry.request_sha256 != ask.body_sha256:
-            raise InvalidRequest(
-                "this request_id was used for a different request; take a new one",
-                code="request-id-reused",
-                field="request_id",
-            )
-        return entry.record
-
-    def __call__(self, caller: Caller, ask: Ask) -> DecisionRecord:
-        """Decide, wait until it is recorded, and return the record."""
-        return self.settle(ask, self.begin(caller, ask).result())
-
-    def _decide(self, caller: Caller, ask: Ask) -> DecisionRecord:
+    def _begin(self, caller: Caller, ask: Ask) -> Attempt:
         received_at = self.clock()
-        now = ask.time or received_at
-        stages = _Stages()
+        return self._try(self._question(caller, ask, received_at, ask.time or received_at), 1)
+
+    def _again(self, attempt: Attempt) -> Attempt:
+        return self._try(attempt.question, attempt.number + 1)
+
+    def _question(self, caller: Caller, ask: Ask, received_at: datetime, now: datetime) -> Question:
+        stages = Stages()
         with stages("features"):
             facts = NOBODY if ask.customer_id is None else self.features.read(ask.customer_id, now)
         with stages("segment"):
             segment = self.segmenter.assign(facts) if facts.found else None
-        with stages("shortlist"):
-            customer = self._customer(ask, facts, segment)
-            left = shortlist(self._request(ask), self.catalogue, customer, History(), now)
-        with stages("score"):
-            scores = self._score(facts, left)
-        decision_id = self.ids(received_at)
-        seed = seed_of(decision_id)
-        with stages("choose"):
-            decision = choose(left, scores, History(), np.random.default_rng(seed))
-        made = Deliberation(
-            decision_id=decision_id,
-            attempt=1,
-            seed=seed,
+        return Question(
             caller=caller,
             ask=ask,
+            decision_id=self.ids(received_at),
             received_at=received_at,
+            now=now,
             facts=facts,
-            history=History(),
+            customer=customer_of(caller, ask, facts, segment, self._scalars),
+            request=request_of(caller, ask, self.catalogue),
+            back=self.catalogue.plan.contacts.lookback(now),
+            stages=stages,
+        )
+
+    def _try(self, question: Question, number: int) -> Attempt:
+        """Decide once and hand record and reservation to the store."""
+        stages = question.stages
+        standing = self._standing(question) if number <= ATTEMPTS else None
+        history = None if standing is None else standing.history
+        with stages("shortlist"):
+            left = shortlist(question.request, self.catalogue, question.customer, history, question.now)
+        with stages("score"):
+            scores = self._score(question, left) if number <= ATTEMPTS else None
+        seed = seed_of(question.decision_id, number)
+        with stages("choose"):
+            decision = choose(left, scores, history, np.random.default_rng(seed))
+        made = Deliberation(
+            question=question,
+            attempt=number,
+            seed=seed,
+            history=history,
             left=left,
             scores=scores,
             decision=decision,
-            reserved=False,
-            degraded=(),
+            reservation=None if standing is None else self._reservation(question, decision, standing),
+            degraded=() if standing else (CONTACTS,),
         )
-        return record_of(made, self.versions, stages.milliseconds)
+        entry = Entry(record_of(made, self.versions), question.ask.body_sha256)
+        return Attempt(question, number, self.records.append(entry, made.reservation))
 
-    def _request(self, ask: Ask) -> Request:
-        return Request(
-            channel=ask.channel,
-            placements=tuple(self._placement(ask.channel, name, slots) for name, slots in ask.placements),
-            context=ask.context,
-        )
+    def _standing(self, question: Question) -> Standing | None:
+        """Return what to look back on, or None when the contact store is gone."""
+        with question.stages("history"):
+            try:
+                return self.ledger.read(
+                    question.ask.customer_id,
+                    mode=question.caller.mode,
+                    now=question.now,
+                    back=question.back,
+                )
+            except DependencyError:
+                return None
 
-    def _placement(self, channel: str, name: str, slots: int | None) -> PlacementRequest:
-        if slots is None:
-            known = self.catalogue.placement(channel, name)
-            slots = 1 if known is None else known.slots
-        return PlacementRequest(name, slots)
-
-    def _customer(self, ask: Ask, facts: CustomerFacts, segment: str | None) -> Customer:
-        values = ((name, facts.values[name]) for name in (self._scalars if facts.found else ()))
-        return Customer(
-            customer_id=None if ask.customer_id is None else CustomerId(ask.customer_id),
-            profile=ProfileKind.KNOWN if facts.found else ProfileKind.NONE,
-            features={name: value for name, value in values if not isinstance(value, tuple)},
-            segment=segment,
-        )
-
-    def _score(self, facts: CustomerFacts, left: Shortlist) -> Scores | None:
+    def _score(self, question: Question, left: Shortlist) -> Scores | None:
         if not left.contenders:
             return None
         slots = sum(placement.slots for placement in left.request.placements)
-        return self.scorer.score(facts, left.contenders, left.context, slots)
+        return self.scorer.score(question.facts, left.contenders, left.context, slots)
+
+    def _reservation(self, question: Question, decision: Decision, standing: Standing) -> Reservation | None:
+        """Return what the answer takes, or None for one that takes nothing.
+
+        With somebody nobody knows no contact is kept, but what is taken of budgets and volumes is.
+        """
+        contacts = contacts_of(decision, tracking_ids(question.decision_id, decision))
+        charges = self.catalogue.plan.contacts.budgets.charges(contacts, question.back.day)
+        if question.ask.customer_id is None:
+            charged = {charge.tracking_id for charge in charges}
+            contacts = tuple(contact for contact in contacts if contact.tracking_id in charged)
+        if not contacts:
+            return None
+        return Reservation(
+            customer_id=question.ask.customer_id,
+            mode=question.caller.mode,
+            version=standing.version,
+            contacts=contacts,
+            charges=charges,
+        )
 
 
-def seed_of(decision_id: str) -> int:
-    """Return the seed of a decision's generator: the first eight bytes of the SHA-256 of its id."""
-    return int.from_bytes(hashlib.sha256(decision_id.encode()).digest()[:8], "big")
+def seed_of(decision_id: str, attempt: int = 1) -> int:
+    """Return the seed of an attempt's generator: the first eight bytes of the SHA-256 of its name.
+
+    The first attempt is named like the decision, the others ``<decision_id>#<attempt>``: each draws anew, and
+    none depends on what an earlier one drew.
+    """
+    name = decision_id if attempt == 1 else f"{decision_id}#{attempt}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
-def _done(entry: Entry) -> Future[Entry]:
-    future: Future[Entry] = Future()
-    future.set_result(entry)
-    return future
-
-
-class _Stages:
-    """How long each stage took."""
-
-    def __init__(self) -> None:
-        self.milliseconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        started = time.perf_counter_ns()
-        yield
-        self.milliseconds[name] = round((time.perf_counter_ns() - started) / 1e6, 3)
+def _settled(ask: Ask, entry: Entry) -> DecisionRecord:
+    """Return the record to answer with; InvalidRequest when its request_id stands for another request."""
+    if entry.request_sha256 != ask.body_sha256:
+        raise InvalidRequest(
+            "this request_id was used for a different request; take a new one",
+            code="request-id-reused",
+            field="request_id",
+        )
+    return entry.record

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from moment.errors import DependencyError, InvalidRequest
 from serving.decision.catalogue import Catalogue
 from serving.decision.considered import ConsideredTable
+from serving.decision.experiments import Assignment
+from serving.decision.policy import effective
 from serving.decision.values import Scalar
 from serving.ports import CatalogueArchive, DecisionRecords
 from serving.records import DecisionRecord, Personal
@@ -27,17 +29,20 @@ class Recalled:
     def considered(self) -> ConsideredTable:
         """Return every candidate with its reason, as the decision left them."""
         record = self.record
-        columns = record.considered
+        columns, size = record.considered, len(record.considered.candidate)
+        arms = tuple(Assignment(arm.layer, arm.experiment, arm.arm) for arm in record.experiments)
         propensities = dict(zip(record.scored.candidate, record.scored.propensity, strict=True))
         return ConsideredTable(
             catalogue=self.catalogue,
+            policy=effective(self.catalogue, arms),
             row={} if record.personal is None else _row(record.personal),
             placements=tuple(asked.name for asked in record.asked),
             placement=np.array(columns.placement, dtype=np.intp),
             candidate=np.array(columns.candidate, dtype=np.intp),
             reason=np.array(columns.reason, dtype=np.int32),
             rule=np.array(columns.rule, dtype=np.int32),
-            observed=_column(columns.observed, len(columns.rule)),
+            observed=_column(columns.observed, size, np.nan),
+            context_weight=_column(columns.context_weight, size, 1.0),
             propensity=np.array([propensities.get(index) for index in columns.candidate], dtype=np.float64),
             priority=np.array(columns.priority, dtype=np.float64),
         )
@@ -71,9 +76,9 @@ class Recall:
         return Recalled(record, catalogue)
 
 
-def _column(stored: Sequence[float | None], length: int) -> NDArray[np.float64]:
-    """Return a stored column with NaN for None; all NaN where the record's format has none."""
-    return np.array(stored, dtype=np.float64) if stored else np.full(length, np.nan)
+def _column(stored: Sequence[float | None], size: int, usual: float) -> NDArray[np.float64]:
+    """Return a stored column with NaN for None, or all as usual where none is stored."""
+    return np.array(stored, dtype=np.float64) if stored else np.full(size, usual)
 
 
 def _row(personal: Personal) -> dict[str, Scalar]:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from serving.decision.decision import Decision, Offer, Scores
 from serving.decision.shortlist import Shortlist
+from serving.decision.uniform import Uniform
 from serving.decision.values import FeatureState, History
-from serving.ports import CustomerFacts
+from serving.ports import Reservation
 from serving.records import (
     Asked,
     ConsideredColumns,
@@ -32,57 +33,53 @@ from serving.records import (
     ScoredColumns,
     Versions,
 )
-from serving.use_cases.access import Caller
-from serving.use_cases.asking import Ask
 from serving.use_cases.content import render
+from serving.use_cases.question import Question
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deliberation:
-    """Everything that went into one decision, and what came of it.
+    """Everything that went into one attempt to decide, and what came of it.
 
-    `history` is None when the contact store was gone; `reserved` says whether the offers hold reservations.
+    `history` is None when nothing could be looked back on, `degraded` then says why.
     """
 
-    decision_id: str
+    question: Question
     attempt: int
     seed: int
-    caller: Caller
-    ask: Ask
-    received_at: datetime
-    facts: CustomerFacts
     history: History | None
     left: Shortlist
     scores: Scores | None
     decision: Decision
-    reserved: bool
+    reservation: Reservation | None
     degraded: tuple[str, ...]
 
-    @property
-    def tracking_ids(self) -> list[str]:
-        """The id of each offer, in their order."""
-        return [f"{self.decision_id}.{number}" for number, _ in enumerate(self.decision.offers, start=1)]
+
+def tracking_ids(decision_id: str, decision: Decision) -> list[str]:
+    """Return the id of each offer, in their order."""
+    return [f"{decision_id}.{number}" for number, _ in enumerate(decision.offers, start=1)]
 
 
-def record_of(made: Deliberation, versions: Versions, latency_ms: Mapping[str, float]) -> DecisionRecord:
-    """Return the record of a decision, with its offers' words and tracking ids."""
-    left, decision = made.left, made.decision
+def record_of(made: Deliberation, versions: Versions) -> DecisionRecord:
+    """Return the record of an attempt, with its offers' words and tracking ids."""
+    question, left, decision = made.question, made.left, made.decision
     return DecisionRecord(
-        decision_id=made.decision_id,
-        mode=made.caller.mode,
-        key_id=made.caller.key_id,
-        channel=made.ask.channel,
-        request_id=made.ask.request_id,
-        received_at=made.received_at,
-        decided_at=left.now,
+        decision_id=question.decision_id,
+        mode=question.caller.mode,
+        key_id=question.caller.key_id,
+        channel=question.ask.channel,
+        request_id=question.ask.request_id,
+        received_at=question.received_at,
+        decided_at=question.now,
         asked=tuple(Asked(placement.name, placement.slots) for placement in left.request.placements),
-        include=made.ask.include,
+        include=question.ask.include,
         profile=left.customer.profile,
         segment=left.customer.segment,
         attempt=made.attempt,
         seed=made.seed,
+        exploration=(Uniform() if decision.control else left.policy.exploration).name,
         placements=tuple(_placements(made)),
         joint_probability=decision.joint_probability,
         funnel=_funnel(decision),
@@ -94,21 +91,21 @@ def record_of(made: Deliberation, versions: Versions, latency_ms: Mapping[str, f
         control=decision.control,
         held_out=decision.held_out,
         degraded=made.degraded,
-        latency_ms=dict(latency_ms),
+        latency_ms=dict(question.stages.milliseconds),
         personal=_personal(made),
     )
 
 
 def _placements(made: Deliberation) -> Iterator[RecordedPlacement]:
-    tracking_ids = iter(made.tracking_ids)
+    names = iter(tracking_ids(made.question.decision_id, made.decision))
+    contacts = () if made.reservation is None else made.reservation.contacts
+    reserved = {contact.tracking_id: contact.reserved_until for contact in contacts}
     for placement in made.decision.placements:
-        offers = tuple(
-            _offer(offer, next(tracking_ids), reserved=made.reserved) for offer in placement.offers
-        )
+        offers = tuple(_offer(offer, next(names), reserved) for offer in placement.offers)
         yield RecordedPlacement(placement.name, placement.slots, placement.reason, offers)
 
 
-def _offer(offer: Offer, tracking_id: str, *, reserved: bool) -> RecordedOffer:
+def _offer(offer: Offer, tracking_id: str, reserved: Mapping[str, datetime]) -> RecordedOffer:
     return RecordedOffer(
         rank=offer.rank,
         action=offer.candidate.action.action_id,
@@ -123,7 +120,7 @@ def _offer(offer: Offer, tracking_id: str, *, reserved: bool) -> RecordedOffer:
         lever=offer.lever,
         priority=offer.priority,
         action_probability=offer.action_probability,
-        reserved_until=offer.reserved_until if reserved and offer.kind.is_contact else None,
+        reserved_until=reserved.get(tracking_id),
     )
 
 
@@ -140,7 +137,8 @@ def _considered(decision: Decision) -> ConsideredColumns:
         reason=table.reason.tolist(),
         rule=table.rule.tolist(),
         priority=_numbers(table.priority),
-        observed=_numbers(table.observed),
+        observed=_unless_all(table.observed, np.nan),
+        context_weight=_unless_all(table.context_weight, 1.0),
     )
 
 
@@ -159,6 +157,12 @@ def _numbers(column: NDArray[np.float64]) -> list[float | None]:
     return [None if math.isnan(number) else number for number in column.tolist()]
 
 
+def _unless_all(column: NDArray[np.float64], usual: float) -> list[float | None]:
+    """Return the column, empty where it holds nothing but the usual."""
+    same = np.array_equal(column, np.full_like(column, usual), equal_nan=True)
+    return [] if same else _numbers(column)
+
+
 def _used(history: History | None) -> dict[str, RecordedUsed]:
     if history is None:
         return {}
@@ -171,11 +175,11 @@ def _plain(value: object, kind: type[T]) -> T:
 
 
 def _personal(made: Deliberation) -> Personal:
-    facts, left, history = made.facts, made.left, made.history
+    facts, left, history = made.question.facts, made.left, made.history
     consent = left.customer.consent
     features: dict[str, RecordedValue] = dict(facts.values)
     return Personal(
-        customer_id=made.ask.customer_id,
+        customer_id=made.question.ask.customer_id,
         context=dict(left.context),
         features=features,
         states={name: state for name, state in facts.states.items() if state is not FeatureState.PRESENT},

@@ -20,11 +20,12 @@ from serving.adapters.memory import (
     RuleSegmenter,
     TableScorer,
 )
+from serving.adapters.memory_contacts import MemoryContacts
 from serving.catalogue import load
 from serving.catalogue.feature_columns import feature_columns
 from serving.decision.catalogue import Catalogue
 from serving.decision.values import FeatureState
-from serving.ports import CustomerFacts, DecisionRecords, Keys, Scope, Scorer
+from serving.ports import CustomerFacts, Keys, Scope, Scorer
 from serving.records import Mode
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
@@ -51,8 +52,10 @@ placements:
     checkout: {slots: 1}
   app:
     home: {slots: 1, fallback: hello}
+exploration: greedy
 defaults:
   window_days: 14
+  purposes: []
 fallbacks:
   hello:
     label: Hello
@@ -129,11 +132,11 @@ CUSTOMERS: Mapping[str, CustomerFacts] = {
 
 
 @lru_cache
-def catalogue() -> Catalogue:
-    """Return the shop's catalogue."""
+def catalogue(more: str = "") -> Catalogue:
+    """Return the shop's catalogue, with more written at its end."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shop.yaml"
-        path.write_text(CATALOGUE, encoding="utf-8")
+        path.write_text(CATALOGUE + more, encoding="utf-8")
         return load(path, feature_columns(CONTRACT))
 
 
@@ -156,27 +159,32 @@ def ask(customer_id: str | None = "anna", **changes: object) -> Ask:
 
 @dataclass
 class Shop:
-    """The use cases on stores in memory, and the stores to look into."""
+    """The use cases on stores in memory, and the stores to look into; `more` is added to the catalogue."""
+
+    more: str = ""
 
     features: MemoryFeatures = field(default_factory=lambda: MemoryFeatures(CONTRACT, CUSTOMERS))
     scorer: Scorer = field(default_factory=lambda: TableScorer({"coupon-tea": 0.3, "coupon-ham": 0.1}))
-    records: DecisionRecords = field(default_factory=MemoryRecords)
+    contacts: MemoryContacts = field(default_factory=MemoryContacts)
     memory_keys: Keys = field(default_factory=MemoryKeys)
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
 
     def __post_init__(self) -> None:
+        self.catalogue = catalogue(self.more)
+        self.records = MemoryRecords(self.contacts)
         segmenter = RuleSegmenter(lambda known: "Families" if known.values.get("age") else None)
         self.decide = Decide(
-            catalogue=catalogue(),
+            catalogue=self.catalogue,
             features=self.features,
             segmenter=segmenter,
             scorer=self.scorer,
+            ledger=self.contacts,
             records=self.records,
             clock=self.clock,
             ids=CountingIds(),
             code_version="test",
         )
-        self.recall = Recall(self.records, MemoryCatalogues((catalogue(),)))
+        self.recall = Recall(self.records, MemoryCatalogues((self.catalogue,)))
         self.view_customer = ViewCustomer(self.features, segmenter, self.records, self.clock)
         self.refusal: Exception | None = None
 

@@ -1,0 +1,102 @@
+"""What is read once for one request, however many attempts it takes to decide it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from features.contract import FeatureValue
+from serving.decision.catalogue import Catalogue
+from serving.decision.contact_check import Lookback
+from serving.decision.values import Customer, CustomerId, PlacementRequest, ProfileKind, Request
+from serving.ports import CustomerFacts, Scope
+from serving.records import Mode
+from serving.use_cases.access import Caller
+from serving.use_cases.asking import Ask
+
+
+class Stages:
+    """How long each stage took, all attempts together."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Time a stage."""
+        started = time.perf_counter_ns()
+        yield
+        taken = (time.perf_counter_ns() - started) / 1e6
+        self.milliseconds[name] = round(self.milliseconds.get(name, 0.0) + taken, 3)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """One request, and the customer as known when it came.
+
+    Parameters
+    ----------
+    decision_id, received_at, now
+        The id of the decision to be; when it was asked for; the instant it is decided for.
+    facts, customer, request
+        What the feature store knows; the same and the request as the core sees them.
+    back
+        How far to look back.
+    stages
+        Takes the time of each stage.
+    """
+
+    caller: Caller
+    ask: Ask
+    decision_id: str
+    received_at: datetime
+    now: datetime
+    facts: CustomerFacts
+    customer: Customer
+    request: Request
+    back: Lookback
+    stages: Stages
+
+
+def customer_of(
+    caller: Caller, ask: Ask, facts: CustomerFacts, segment: str | None, scalars: Sequence[str]
+) -> Customer:
+    """Return the customer as the core sees them.
+
+    Control, holdout and experiments are drawn by the customer id. Test traffic is in none of them, nor is
+    somebody who does not say who they are.
+    """
+    values = ((name, facts.values[name]) for name in (scalars if facts.found else ()))
+    return Customer(
+        customer_id=None if ask.customer_id is None else CustomerId(ask.customer_id),
+        profile=ProfileKind.KNOWN if facts.found else ProfileKind.NONE,
+        features={name: value for name, value in values if not isinstance(value, tuple)},
+        segment=segment,
+        timezone=_word(facts.values.get("timezone")),
+        language=_word(facts.values.get("language")),
+        unit=ask.customer_id if caller.mode is Mode.LIVE else None,
+    )
+
+
+def request_of(caller: Caller, ask: Ask, catalogue: Catalogue) -> Request:
+    """Return the request as the core sees it, with as many slots as a placement has where none are named."""
+    return Request(
+        channel=ask.channel,
+        placements=tuple(_placement(catalogue, ask.channel, name, slots) for name, slots in ask.placements),
+        context=ask.context,
+        trusted=Scope.ASSERT_CONTEXT in caller.scopes,
+    )
+
+
+def _placement(catalogue: Catalogue, channel: str, name: str, slots: int | None) -> PlacementRequest:
+    if slots is None:
+        known = catalogue.placement(channel, name)
+        slots = 1 if known is None else known.slots
+    return PlacementRequest(name, slots)
+
+
+def _word(value: FeatureValue) -> str | None:
+    return value if isinstance(value, str) and value else None
