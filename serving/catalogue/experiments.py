@@ -48,7 +48,7 @@ def read_layers(root: Section, ground: Playground) -> tuple[Layer, ...]:
     for name, section in root.sections("experiments", "layer", required=False):
         salt = section.text("salt", name)
         experiments = tuple(_experiments(section, ground, changed, name))
-        layers.append(Layer(name, salt, experiments))
+        layers.append(Layer(name, salt, tuple(sorted(experiments, key=lambda one: one.name))))
         if not experiments:
             section.fault("", "has no experiment; write its name and its arms")
         _check_shares(section, experiments)
@@ -81,7 +81,7 @@ def _experiments(
             _check_interference(below, arms[-1].changes, changed, name)
             below.finish()
         section.finish()
-        yield Experiment(experiment, tuple(arms))
+        yield Experiment(experiment, tuple(sorted(arms, key=lambda one: one.name)))
 
 
 def _changes(section: Section, ground: Playground) -> Changes:

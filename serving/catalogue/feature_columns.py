@@ -25,8 +25,8 @@ def feature_columns(contract: FeatureContract) -> dict[str, Column]:
 def missing_columns(catalogue: Catalogue, features: Container[str]) -> tuple[str, ...]:
     """Return the customer's columns that the catalogue reads and the features lack, sorted.
 
-    A catalogue may declare columns under ``customer`` that no feature computes yet. It can be checked and read,
-    but where it decides they would be unknown for everybody: a service refuses it.
+    A catalogue may declare columns under ``customer`` that no feature computes yet. It can be checked and
+    read, but where it decides they would be unknown for everybody: a service refuses it.
     """
     return tuple(sorted({name for name in _columns_read(catalogue) if name not in features}))
 

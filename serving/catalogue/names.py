@@ -24,9 +24,10 @@ class Names:
     known: Mapping[str, Collection[str]]
 
     def read(self, section: Section, kind: str) -> tuple[str, ...]:
-        """Return the names an entry lists; one that does not exist is a fault."""
+        """Return the names an entry lists, sorted; one that does not exist is a fault."""
+        listed = section.texts(kind)
         return tuple(
-            name for name, line in section.texts(kind) if self.check(section, kind, name, line, entry=kind)
+            sorted({name for name, line in listed if self.check(section, kind, name, line, entry=kind)})
         )
 
     def check(

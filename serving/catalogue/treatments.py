@@ -54,7 +54,7 @@ def read_treatments(above: Section, language: str) -> Iterator[tuple[str, DraftT
         treatment = DraftTreatment(
             key=key,
             channel=section.text("channel"),
-            placements=tuple(name for name, _ in section.texts("placements")),
+            placements=tuple(sorted({name for name, _ in section.texts("placements")})),
             language=read_language(section, language),
             content={name: content.text(name) for name in content.names()},
             section=section,
