@@ -44,6 +44,8 @@ class Considered:
     context_weight, lever
         The other factors of the priority, as this customer's experiments have them; the weight is NaN where
         what it came from is not known any more.
+    ranked_by
+        How this customer's candidates were ranked and picked.
     """
 
     placement: str
@@ -57,6 +59,7 @@ class Considered:
     context_weight: float
     lever: float
     priority: float | None
+    ranked_by: Policy
 
     @property
     def stage(self) -> Stage:
@@ -130,6 +133,7 @@ class ConsideredTable(Sequence[Considered]):
             context_weight=float(self.context_weight[index]),
             lever=float(self.policy.lever[self.candidate[index]]),
             priority=_known(self.priority[index]),
+            ranked_by=self.policy,
         )
 
     def _observed(self, rule: int, candidate: Candidate) -> dict[str, Scalar]:

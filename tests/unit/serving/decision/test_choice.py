@@ -103,7 +103,7 @@ def test_explanations_begin_with_what_is_shown() -> None:
         np.random.default_rng(1),
     )
 
-    assert [line.text for line in explain(decision, made)] == [
+    assert [line.text for line in explain(decision.considered).candidates] == [
         "shown: priority 0.9 = propensity 0.9 x value 1",
         "arbitration: outranked with priority 0.5 = propensity 0.5 x value 1",
         "eligible: rule 0 `age > 99` is false: age = 30",
