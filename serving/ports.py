@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from features.contract import FeatureContract, FeatureValue
-from moment.errors import MomentError
+from moment.errors import InvariantViolation, MomentError
 from serving.decision.actions import Candidate
 from serving.decision.budgets import Charge
 from serving.decision.catalogue import Catalogue
@@ -141,22 +141,29 @@ class Reservation:
     Parameters
     ----------
     customer_id
-        None for somebody nobody knows: then nothing is looked back on, only budgets are charged.
+        None for somebody nobody knows: then contacts are kept for their reports and charges alone.
     mode
         Test and live customers share nothing, not even budgets.
     version
-        The version of the standing the decision was made on; of no meaning without a customer.
+        The version of the standing the decision was made on; of no meaning without a customer. None where it
+        was made on none, because the ledger could not be read or kept changing: what is in the reservation
+        (mandatory messages) is then stored without any check, of budgets neither.
     contacts
-        One per offer that was arbitrated or is mandatory.
+        One per offer that was arbitrated or is mandatory; for somebody unknown too.
     charges
         What those of `contacts` take whose action has a budget or a volume.
     """
 
     customer_id: str | None
     mode: Mode
-    version: int
+    version: int | None
     contacts: tuple[Contact, ...]
     charges: tuple[Charge, ...] = ()
+
+    def __post_init__(self) -> None:
+        offered = {contact.tracking_id for contact in self.contacts}
+        if any(charge.tracking_id not in offered for charge in self.charges):
+            raise InvariantViolation("a charge has no contact, so nothing could ever end it; reserve both")
 
 
 class Verdict(StrEnum):

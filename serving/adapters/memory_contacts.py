@@ -131,20 +131,24 @@ class MemoryContacts:
         now = max(contact.decided_at for contact in taken.contacts)
         charges = {charge.tracking_id: charge for charge in taken.charges}
         with self._lock:
-            if taken.customer_id and self._identities(taken.customer_id, taken.mode)[1] != taken.version:
-                raise StaleHistory("the customer's contacts changed while this was decided; decide again")
-            for charge in taken.charges:
-                used = self._used(charge.action_id, taken.mode, now, charge.day)
-                if first_full(charge.cost, charge.budget, charge.volume, used):
-                    raise StaleHistory(
-                        f"a budget or volume of `{charge.action_id}` ran out meanwhile; decide again"
-                    )
+            if taken.version is not None:
+                self._check(taken, now)
             if charges:
                 self._release(taken.mode, now)
             for contact in taken.contacts:
-                charge_of = charges.get(contact.tracking_id)
-                self._offers[contact.tracking_id] = _Offer(contact, taken.customer_id, taken.mode, charge_of)
+                charge = charges.get(contact.tracking_id)
+                self._offers[contact.tracking_id] = _Offer(contact, taken.customer_id, taken.mode, charge)
             self._advance(taken.customer_id, taken.mode, now)
+
+    def _check(self, taken: Reservation, now: datetime) -> None:
+        if taken.customer_id and self._identities(taken.customer_id, taken.mode)[1] != taken.version:
+            raise StaleHistory("the customer's contacts changed while this was decided; decide again")
+        for charge in taken.charges:
+            used = self._used(charge.action_id, taken.mode, now, charge.day)
+            if first_full(charge.cost, charge.budget, charge.volume, used):
+                raise StaleHistory(
+                    f"a budget or volume of `{charge.action_id}` ran out meanwhile; decide again"
+                )
 
     def _used(self, action_id: ActionId, mode: Mode, now: datetime, day: date) -> Used:
         charges = [

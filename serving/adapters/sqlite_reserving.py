@@ -62,7 +62,7 @@ def reserve(connection: sqlite3.Connection, taken: Reservation) -> None:
     if taken.charges:
         release(connection, taken.mode, now)
     for charge in taken.charges:
-        _charge(connection, taken.mode, charge)
+        _charge(connection, taken, charge)
     charges = {charge.tracking_id: charge for charge in taken.charges}
     for contact in taken.contacts:
         _insert(connection, taken, contact, charges.get(contact.tracking_id))
@@ -124,12 +124,13 @@ def add_used(
     connection.executemany(_ADD_USED, [(mode, each, action_id, cost, count) for each in (ALL_DAYS, day)])
 
 
-def _charge(connection: sqlite3.Connection, mode: Mode, charge: Charge) -> None:
-    day = charge.day.toordinal()
-    total, today = (_used(connection, mode, charge.action_id, each) for each in (ALL_DAYS, day))
-    used = Used(total[0] / MILLIONTHS, today[0] / MILLIONTHS, total[1], today[1])
-    if first_full(charge.cost, charge.budget, charge.volume, used):
-        raise StaleHistory(f"a budget or volume of `{charge.action_id}` ran out meanwhile; decide again")
+def _charge(connection: sqlite3.Connection, taken: Reservation, charge: Charge) -> None:
+    mode, day = taken.mode, charge.day.toordinal()
+    if taken.version is not None:
+        total, today = (_used(connection, mode, charge.action_id, each) for each in (ALL_DAYS, day))
+        used = Used(total[0] / MILLIONTHS, today[0] / MILLIONTHS, total[1], today[1])
+        if first_full(charge.cost, charge.budget, charge.volume, used):
+            raise StaleHistory(f"a budget or volume of `{charge.action_id}` ran out meanwhile; decide again")
     add_used(connection, mode, charge.action_id, day, cost=to_millionths(charge.cost), count=1)
 
 
