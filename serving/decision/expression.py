@@ -5,7 +5,8 @@ Meaning is DuckDB's, with three settlements that make it total:
 - NaN is NULL, wherever it comes from.
 - Numbers written with a point or an exponent are DOUBLE, as feature values are; a whole number met by a
   DOUBLE becomes one. (DuckDB's own literals are exact decimals.)
-- Whole-number arithmetic that leaves 64 bits is NULL. (DuckDB refuses the query.)
+- What DuckDB refuses a whole query for is NULL: whole-number arithmetic that leaves 64 bits, the root of a
+  negative number.
 
 Nodes compare and hash by content, so an atom that many rules share is one node to the program.
 """
@@ -151,12 +152,63 @@ class Or(Predicate):
     operands: tuple[Expression, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The result of the first condition that is true, else ``otherwise``; all of one type.
+
+    ``CASE x WHEN ...`` is this with ``x = ...`` for conditions, ``NULLIF(a, b)`` with ``a = b`` and NULL.
+    """
+
+    conditions: tuple[Expression, ...]
+    results: tuple[Expression, ...]
+    otherwise: Expression
+
+    @property
+    def type(self) -> ColumnType:
+        """That of every result."""
+        return self.otherwise.type
+
+
+class Function(StrEnum):
+    """The functions there are, by the name that is written; their meanings are in ``functions``."""
+
+    ABS = "ABS"
+    CEIL = "CEIL"
+    COALESCE = "COALESCE"
+    CONTAINS = "CONTAINS"
+    ENDS_WITH = "ENDS_WITH"
+    FLOOR = "FLOOR"
+    GREATEST = "GREATEST"
+    LEAST = "LEAST"
+    LEFT = "LEFT"
+    LENGTH = "LENGTH"
+    LOWER = "LOWER"
+    RIGHT = "RIGHT"
+    ROUND = "ROUND"
+    SQRT = "SQRT"
+    STARTS_WITH = "STARTS_WITH"
+    TRIM = "TRIM"
+    UPPER = "UPPER"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of values; ``count`` is the constant of ROUND (digits), LEFT and RIGHT (characters)."""
+
+    function: Function
+    operands: tuple[Expression, ...]
+    type: ColumnType
+    count: int = 0
+
+
 Expression = (
     Literal
     | ColumnRef
     | ToFloat
     | Arithmetic
     | Negation
+    | Case
+    | Call
     | Comparison
     | OneOf
     | Like
@@ -172,8 +224,10 @@ def children(node: Expression) -> tuple[Expression, ...]:
     match node:
         case Literal() | ColumnRef():
             return ()
-        case And(operands) | Or(operands):
+        case And(operands) | Or(operands) | Call(operands=operands):
             return operands
+        case Case(conditions, results, otherwise):
+            return (*conditions, *results, otherwise)
         case Arithmetic(left=left, right=right) | Comparison(left=left, right=right):
             return (left, right)
         case _:
@@ -189,16 +243,31 @@ def columns_of(node: Expression) -> tuple[str, ...]:
 
 def replace_columns(node: Expression, replacement: Callable[[ColumnRef], Expression]) -> Expression:
     """Return the tree with every column put through ``replacement``."""
+    if isinstance(node, ColumnRef):
+        return replacement(node)
+    return with_children(node, tuple(replace_columns(child, replacement) for child in children(node)))
+
+
+def with_children(node: Expression, new: tuple[Expression, ...]) -> Expression:
+    """Return the node over other nodes, given in the order of ``children``."""
     match node:
-        case Literal():
+        case Literal() | ColumnRef():
             return node
-        case ColumnRef():
-            return replacement(node)
-        case And(operands) | Or(operands):
-            return replace(node, operands=tuple(replace_columns(child, replacement) for child in operands))
-        case Arithmetic(left=left, right=right) | Comparison(left=left, right=right):
-            return replace(
-                node, left=replace_columns(left, replacement), right=replace_columns(right, replacement)
-            )
+        case And() | Or() | Call():
+            return replace(node, operands=new)
+        case Case(conditions):
+            count = len(conditions)
+            return Case(new[:count], new[count:-1], new[-1])
+        case Arithmetic() | Comparison():
+            return replace(node, left=new[0], right=new[1])
         case _:
-            return replace(node, operand=replace_columns(node.operand, replacement))
+            return replace(node, operand=new[0])
+
+
+def as_float(node: Expression) -> Expression:
+    """Return a number as a DOUBLE."""
+    if node.type is ColumnType.FLOAT:
+        return node
+    if isinstance(node, Literal):
+        return Literal(None if node.value is None else float(node.value), ColumnType.FLOAT)
+    return ToFloat(node)

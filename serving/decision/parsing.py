@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import sqlglot
 from sqlglot import exp
 
+from serving.decision.calls import FUNCTION_NAMES, FUNCTIONS, WORDS, read_call, read_case, read_nullif, shown
 from serving.decision.columns import Column, ColumnType
 from serving.decision.expression import (
     And,
@@ -31,7 +32,7 @@ from serving.decision.expression import (
     Not,
     OneOf,
     Or,
-    ToFloat,
+    as_float,
 )
 from serving.decision.values import Scalar
 
@@ -55,15 +56,9 @@ _ARITHMETIC: Mapping[type[exp.Expr], ArithmeticOperator] = {
 }
 _HARMLESS = frozenset({"this", "expression", "expressions", "low", "high", "typed", "safe", "_type"})
 _ALLOWED = (
-    "a rule is made of columns, constants, = <> < <= > >=, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL "
-    "and + - * / // %"
+    "there are columns, constants, = <> < <= > >=, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, + - * / // %, "
+    "CASE and functions"
 )
-_WORDS = {
-    ColumnType.BOOL: "true or false",
-    ColumnType.INT: "a whole number",
-    ColumnType.FLOAT: "a number",
-    ColumnType.STRING: "text",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,30 +154,45 @@ class _Checker:
         """Return what makes a truth value, or note why it does not."""
         found = self.value(node, wanted=ColumnType.BOOL)
         if found is not None and found.type is not ColumnType.BOOL:
-            self._fault(f"`{_sql(node)}` is {_WORDS[found.type]} where a condition is needed; compare it")
+            self.fault(f"`{shown(node)}` is {WORDS[found.type]} where a condition is needed; compare it")
             return None
         return found
 
     def float_value(self, node: exp.Expr) -> Expression | None:
         """Return what makes a number, as float64."""
-        found = self._number(node)
-        return None if found is None else _as_float(found)
+        found = self.number(node)
+        return None if found is None else as_float(found)
 
     def value(self, node: exp.Expr, wanted: ColumnType | None = None) -> Expression | None:
         """Return a value of any type; ``wanted`` is the type an undeclared column takes."""
-        unknown = {key for key, value in node.args.items() if value} - _HARMLESS
-        if isinstance(node, exp.Column):
-            return self._column(node, wanted)
-        if isinstance(node, exp.Paren):
-            return self.value(node.this, wanted)
-        if isinstance(node, exp.Literal | exp.Boolean):
-            return self._literal(node)
-        if isinstance(node, exp.Like):
-            return self._like(node)
+        match node:
+            case exp.Column():
+                found = self._column(node, wanted)
+            case exp.Paren():
+                found = self.value(node.this, wanted)
+            case exp.Literal() | exp.Boolean():
+                found = self._literal(node)
+            case exp.Like():
+                found = self._like(node)
+            case exp.Case():
+                found = read_case(node, self, wanted)
+            case _ if type(node) in FUNCTIONS:
+                found = read_call(node, self, wanted)
+            case _:
+                found = self._operation(node)
+        return found
+
+    def _operation(self, node: exp.Expr) -> Expression | None:
         reader = self._readers().get(type(node))
-        if reader is None or unknown:
-            return self._fault(f"`{_sql(node)}` is not known here: {_ALLOWED}")
-        return reader(node)
+        if reader is not None and not {key for key, value in node.args.items() if value} - _HARMLESS:
+            return reader(node)
+        if isinstance(node, exp.Func) and not isinstance(node, exp.Cast | exp.Binary):
+            name = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
+            if isinstance(node, exp.If):
+                return self.fault(f"`{shown(node)}`: use CASE WHEN ... THEN ... ELSE ... END")
+            known = nearest(name.upper(), FUNCTION_NAMES) or f"; there are {', '.join(FUNCTION_NAMES)}"
+            return self.fault(f"there is no function `{name}`{known}")
+        return self.fault(f"`{shown(node)}` is not known here; {_ALLOWED}")
 
     def _readers(self) -> Mapping[type[exp.Expr], Callable[[exp.Expr], Expression | None]]:
         return {
@@ -193,11 +203,12 @@ class _Checker:
             exp.Between: self._between,
             exp.Is: self._is,
             exp.Neg: self._negation,
+            exp.Nullif: self._nullif,
             **dict.fromkeys(_COMPARISONS, self._comparison),
             **dict.fromkeys(_ARITHMETIC, self._arithmetic),
         }
 
-    def _fault(self, message: str) -> Expression | None:
+    def fault(self, message: str) -> Expression | None:
         """Note what is wrong; there is no expression then."""
         self.faults.append(message)
         return None
@@ -209,7 +220,7 @@ class _Checker:
             return ColumnRef(name, column.type)
         if not self.closed and len(node.parts) == 1:
             return ColumnRef(name, wanted or ColumnType.FLOAT)
-        return self._fault(f"there is no column `{name}`{nearest(name, self.columns)}")
+        return self.fault(f"there is no column `{name}`{nearest(name, self.columns)}")
 
     def _literal(self, node: exp.Literal | exp.Boolean) -> Expression | None:
         if isinstance(node, exp.Boolean):
@@ -219,7 +230,7 @@ class _Checker:
             return Literal(text, ColumnType.STRING)
         number = _number_of(text)
         if number is None:
-            return self._fault(f"`{text}` is not a number that fits into 64 bits")
+            return self.fault(f"`{text}` is not a number that fits into 64 bits")
         return Literal(number, ColumnType.INT if isinstance(number, int) else ColumnType.FLOAT)
 
     def _all_of(self, node: exp.Expr) -> Expression | None:
@@ -243,7 +254,7 @@ class _Checker:
             if operand is None:
                 return None
             return And((Not(IsNull(operand)), operand if node.expression.this else Not(operand)))
-        return self._fault(f"`{_sql(node)}`: IS takes NULL, TRUE or FALSE; use =")
+        return self.fault(f"`{shown(node)}`: IS takes NULL, TRUE or FALSE; use =")
 
     def _comparison(self, node: exp.Expr) -> Expression | None:
         return self._compare(_COMPARISONS[type(node)], node.this, node.expression)
@@ -257,36 +268,48 @@ class _Checker:
         pair = self._pair(left, right)
         if pair is None:
             return None
-        first, second = pair
-        written = f"{_sql(left)} {operator} {_sql(right)}"
+        written = f"{shown(left)} {operator} {shown(right)}"
+        return self._compared(operator, *pair, written)
+
+    def equal(self, left: exp.Expr, right: exp.Expr) -> tuple[Expression, Expression] | None:
+        """Return ``left = right`` and ``left`` itself, which is not widened."""
+        pair = self._pair(left, right)
+        if pair is None:
+            return None
+        written = f"{shown(left)} = {shown(right)}"
+        equal = self._compared(ComparisonOperator.EQUAL, *pair, written)
+        return None if equal is None else (equal, pair[0])
+
+    def _compared(
+        self, operator: ComparisonOperator, first: Expression, second: Expression, written: str
+    ) -> Expression | None:
+        if {first.type, second.type} == {ColumnType.INT, ColumnType.FLOAT}:
+            first, second = as_float(first), as_float(second)
         if first.type is not second.type:
-            return self._fault(f"`{written}` compares {_WORDS[first.type]} with {_WORDS[second.type]}")
+            return self.fault(f"`{written}` compares {WORDS[first.type]} with {WORDS[second.type]}")
         equality = operator in (ComparisonOperator.EQUAL, ComparisonOperator.NOT_EQUAL)
         if first.type is ColumnType.BOOL and not equality:
-            return self._fault(f"`{written}`: true and false have no order; use = or <>")
+            return self.fault(f"`{written}`: true and false have no order; use = or <>")
         if equality:
             self._check_word(first, second)
             self._check_word(second, first)
         return Comparison(operator, first, second)
 
     def _pair(self, left: exp.Expr, right: exp.Expr) -> tuple[Expression, Expression] | None:
-        """Return both sides, whole numbers widened where the other side is a DOUBLE."""
+        """Return both sides as they are; an undeclared column takes the type of the other."""
         if any(isinstance(side, exp.Null) for side in (left, right)):
-            self._fault("NULL equals nothing, not even NULL; use IS NULL or IS NOT NULL")
+            self.fault("NULL equals nothing, not even NULL; use IS NULL or IS NOT NULL")
             return None
-        if self._is_undeclared(left):
+        if self.is_undeclared(left):
             second = self.value(right)
             first = self.value(left, second.type if second else None)
         else:
             first = self.value(left)
             second = self.value(right, first.type if first else None)
-        if first is None or second is None:
-            return None
-        if {first.type, second.type} == {ColumnType.INT, ColumnType.FLOAT}:
-            return _as_float(first), _as_float(second)
-        return first, second
+        return None if first is None or second is None else (first, second)
 
-    def _is_undeclared(self, node: exp.Expr) -> bool:
+    def is_undeclared(self, node: exp.Expr) -> bool:
+        """Whether it is a bare name of no known type."""
         return isinstance(node, exp.Column) and len(node.parts) == 1 and node.name not in self.columns
 
     def _one_of(self, node: exp.Expr) -> Expression | None:
@@ -295,54 +318,58 @@ class _Checker:
         wanted = options[0].type if options else None
         operand = self.value(node.this, wanted)
         if len(constants) < len(node.expressions):
-            return self._fault("NULL in IN never matches; use IS NULL")
+            return self.fault("NULL in IN never matches; use IS NULL")
         if not constants:
-            return self._fault(f"`{_sql(node)}`: IN takes a list of constants in brackets")
+            return self.fault(f"`{shown(node)}`: IN takes a list of constants in brackets")
         if operand is None or len(options) < len(constants):
             return None
         values = [_constant_of(option, operand.type) for option in options]
         if any(value is None for value in values):
-            return self._fault(f"`{_sql(node)}`: every constant must be {_WORDS[operand.type]}")
+            return self.fault(f"`{shown(node)}`: every constant must be {WORDS[operand.type]}")
         for option in options:
             self._check_word(operand, option)
         return OneOf(operand, frozenset(values))
 
     def _like(self, node: exp.Like) -> Expression | None:
         if {key for key, value in node.args.items() if value} - {"this", "expression", "negate"}:
-            return self._fault(f"`{_sql(node)}` is not known here: {_ALLOWED}")
+            return self.fault(f"`{shown(node)}` is not known here; {_ALLOWED}")
         operand = self.value(node.this, ColumnType.STRING)
         pattern = node.expression
         if not (isinstance(pattern, exp.Literal) and pattern.is_string):
-            return self._fault(f"`{_sql(node)}`: LIKE takes a text constant")
+            return self.fault(f"`{shown(node)}`: LIKE takes a text constant")
         if operand is None:
             return None
         if operand.type is not ColumnType.STRING:
-            return self._fault(f"`{_sql(node.this)}` is {_WORDS[operand.type]}; LIKE needs text")
+            return self.fault(f"`{shown(node.this)}` is {WORDS[operand.type]}; LIKE needs text")
         like = Like(operand, str(pattern.this))
         return Not(like) if node.args.get("negate") else like
 
+    def _nullif(self, node: exp.Expr) -> Expression | None:
+        return read_nullif(node, self)
+
     def _negation(self, node: exp.Expr) -> Expression | None:
-        operand = self._number(node.this)
+        operand = self.number(node.this)
         if isinstance(operand, Literal) and isinstance(operand.value, int | float):
             return Literal(0 - operand.value, operand.type)
         return None if operand is None else Negation(operand, operand.type)
 
     def _arithmetic(self, node: exp.Expr) -> Expression | None:
         operator = _ARITHMETIC[type(node)]
-        left, right = self._number(node.this), self._number(node.expression)
+        left, right = self.number(node.this), self.number(node.expression)
         if left is None or right is None:
             return None
         both_whole = left.type is right.type is ColumnType.INT
         if operator is ArithmeticOperator.INTEGER_DIVIDE and not both_whole:
-            return self._fault(f"`{_sql(node)}`: // takes whole numbers; use /")
+            return self.fault(f"`{shown(node)}`: // takes whole numbers; use /")
         if both_whole and operator is not ArithmeticOperator.DIVIDE:
             return Arithmetic(operator, left, right, ColumnType.INT)
-        return Arithmetic(operator, _as_float(left), _as_float(right), ColumnType.FLOAT)
+        return Arithmetic(operator, as_float(left), as_float(right), ColumnType.FLOAT)
 
-    def _number(self, node: exp.Expr) -> Expression | None:
+    def number(self, node: exp.Expr) -> Expression | None:
+        """Return what makes a number, or note why it does not."""
         found = self.value(node, ColumnType.FLOAT)
         if found is not None and not found.type.is_number:
-            return self._fault(f"`{_sql(node)}` is {_WORDS[found.type]} where a number is needed")
+            return self.fault(f"`{shown(node)}` is {WORDS[found.type]} where a number is needed")
         return found
 
     def _check_word(self, side: Expression, other: Expression) -> None:
@@ -352,7 +379,7 @@ class _Checker:
         words = self.columns[side.name].categories
         if words and other.value not in words:
             near = nearest(str(other.value), words) or f"; it is one of {', '.join(map(repr, words))}"
-            self._fault(f"`{side.name}` is never '{other.value}'{near}")
+            self.fault(f"`{side.name}` is never '{other.value}'{near}")
 
 
 def _number_of(text: str) -> float | None:
@@ -366,14 +393,6 @@ def _number_of(text: str) -> float | None:
     return None if math.isinf(number) else number + 0.0
 
 
-def _as_float(node: Expression) -> Expression:
-    if node.type is ColumnType.FLOAT:
-        return node
-    if isinstance(node, Literal) and isinstance(node.value, int):
-        return Literal(float(node.value), ColumnType.FLOAT)
-    return ToFloat(node)
-
-
 def _constant_of(node: Expression, wanted: ColumnType) -> Scalar:
     """Return the constant as a value of the wanted type, or None when it is not one."""
     if not isinstance(node, Literal):
@@ -381,8 +400,3 @@ def _constant_of(node: Expression, wanted: ColumnType) -> Scalar:
     if wanted is ColumnType.FLOAT and node.type is ColumnType.INT and isinstance(node.value, int):
         return float(node.value)
     return node.value if node.type is wanted else None
-
-
-def _sql(node: exp.Expr) -> str:
-    text = node.sql(dialect="duckdb", comments=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."

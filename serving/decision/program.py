@@ -20,10 +20,13 @@ from serving.decision.expression import (
     And,
     Arithmetic,
     ArithmeticOperator,
+    Call,
+    Case,
     ColumnRef,
     Comparison,
     ComparisonOperator,
     Expression,
+    Function,
     IsNull,
     Like,
     Literal,
@@ -34,6 +37,7 @@ from serving.decision.expression import (
     ToFloat,
     children,
 )
+from serving.decision.functions import meaning
 from serving.decision.values import Scalar
 
 Cells = list[Scalar]
@@ -53,7 +57,7 @@ _COMPARE: Mapping[ComparisonOperator, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Many predicates as one run over shared cells.
+    """Many expressions as one run over shared cells.
 
     Parameters
     ----------
@@ -64,7 +68,7 @@ class Program:
     steps
         Cell and function, in an order in which every input comes first.
     roots
-        The cell of each predicate given to ``of``, in that order; equal predicates share one.
+        The cell of each expression given to ``of``, in that order; equal ones share one.
     """
 
     blank: tuple[Scalar, ...]
@@ -73,14 +77,14 @@ class Program:
     roots: tuple[int, ...]
 
     @classmethod
-    def of(cls, predicates: Iterable[Expression]) -> Program:
-        """Compile predicates, sharing every equal part."""
+    def of(cls, expressions: Iterable[Expression]) -> Program:
+        """Compile expressions, sharing every equal part."""
         builder = _Builder()
-        roots = tuple(builder.cell_of(predicate) for predicate in predicates)
+        roots = tuple(builder.cell_of(expression) for expression in expressions)
         return cls(tuple(builder.blank), tuple(builder.leaves), tuple(builder.steps), roots)
 
-    def run(self, row: Mapping[str, Scalar]) -> list[bool | None]:
-        """Return the truth of each predicate for one row; a column that is absent or NaN is unknown.
+    def run(self, row: Mapping[str, Scalar]) -> list[Scalar]:
+        """Return the value of each expression for one row; a column that is absent or NaN is NULL.
 
         Raises
         ------
@@ -94,7 +98,7 @@ class Program:
                 cells[cell] = as_type(value, kind, name)
         for cell, step in self.steps:
             cells[cell] = step(cells)
-        return [cells[root] for root in self.roots]  # type: ignore[misc]  # roots are predicates
+        return [cells[root] for root in self.roots]
 
 
 def as_type(value: Scalar, kind: ColumnType, name: str) -> Scalar:
@@ -148,20 +152,23 @@ class _Builder:
         if isinstance(node, ColumnRef):
             self.leaves.append((cell, node.name, node.type))
         elif not isinstance(node, Literal):
-            self.steps.append((cell, _step(node, inputs)))
+            self.steps.append((cell, step_of(node, inputs)))
         return cell
 
 
-def _step(node: Expression, inputs: tuple[int, ...]) -> Step:
+def step_of(node: Expression, inputs: tuple[int, ...]) -> Step:
+    """Return what computes a node from the cells of its children, given in their order."""
     match node:
         case Comparison():
             return _comparison(node, *inputs)
-        case And():
-            return _all_of(inputs)
-        case Or():
-            return _any_of(inputs)
+        case And() | Or():
+            return _all_of(inputs) if isinstance(node, And) else _any_of(inputs)
         case Arithmetic():
             return _arithmetic(node, *inputs)
+        case Case(conditions):
+            return _case(inputs[: len(conditions)], inputs[len(conditions) : -1], inputs[-1])
+        case Call():
+            return _call(node, inputs)
         case _:
             return _unary(node, inputs[0])
 
@@ -212,6 +219,56 @@ def _any_of(inputs: tuple[int, ...]) -> Step:
     return any_of
 
 
+def _case(conditions: tuple[int, ...], results: tuple[int, ...], otherwise: int) -> Step:
+    branches = tuple(zip(conditions, results, strict=True))
+
+    def case(cells: Cells) -> Scalar:
+        for condition, result in branches:
+            if cells[condition] is True:
+                return cells[result]
+        return cells[otherwise]
+
+    return case
+
+
+def _call(node: Call, inputs: tuple[int, ...]) -> Step:
+    match node.function:
+        case Function.COALESCE:
+            return lambda cells: next((cells[cell] for cell in inputs if cells[cell] is not None), None)
+        case Function.GREATEST:
+            return _extreme(inputs, operator.gt)
+        case Function.LEAST:
+            return _extreme(inputs, operator.lt)
+    of_values, kind = meaning(node.function, node.count), node.type
+    if len(inputs) == 2:
+        left, right = inputs
+
+        def of_two(cells: Cells) -> Scalar:
+            first, second = cells[left], cells[right]
+            return None if first is None or second is None else of_values(first, second)
+
+        return of_two
+    (cell,) = inputs
+
+    def of_one(cells: Cells) -> Scalar:
+        value = cells[cell]
+        return None if value is None else _settled(of_values(value), kind)
+
+    return of_one
+
+
+def _extreme(inputs: tuple[int, ...], beats: Callable[[Any, Any], bool]) -> Step:
+    def extreme(cells: Cells) -> Scalar:
+        best: Scalar = None
+        for cell in inputs:
+            value = cells[cell]
+            if value is not None and (best is None or beats(value, best)):
+                best = value
+        return best
+
+    return extreme
+
+
 def _unary(node: Expression, cell: int) -> Step:
     match node:
         case Not():
@@ -243,11 +300,11 @@ def _arithmetic(node: Arithmetic, left: int, right: int) -> Step:
     return arithmetic
 
 
-def _settled(value: float | None, kind: ColumnType) -> Scalar:
+def _settled(value: Scalar, kind: ColumnType) -> Scalar:
     """Return a result as DuckDB would keep it: NaN and what leaves 64 bits are NULL."""
     if value is None or value != value:  # noqa: PLR0124
         return None
-    if kind is ColumnType.INT and not _INT64_MIN <= value <= _INT64_MAX:
+    if kind is ColumnType.INT and not _INT64_MIN <= _number(value) <= _INT64_MAX:
         return None
     return value
 
@@ -273,6 +330,8 @@ def _remainder(first: float, second: float) -> float | None:
     if not second or math.isinf(first):
         return None
     if isinstance(first, int) and isinstance(second, int):
+        if first == _INT64_MIN and second == -1:
+            return None  # DuckDB divides first, and that leaves 64 bits
         return int(math.copysign(1, first)) * (abs(first) % abs(second))
     return math.fmod(first, second)
 

@@ -23,7 +23,7 @@ _FALSE = {
     Tier.APPLICABLE: Reason.NOT_APPLICABLE,
     Tier.SUITABLE: Reason.NOT_SUITABLE,
 }
-_TRUTH = {True: 0, False: 1, None: 2}
+_TRUTH: Mapping[Scalar, int] = {True: 0, False: 1, None: 2}
 
 
 class Verdicts(NamedTuple):

@@ -10,9 +10,12 @@ from serving.decision.columns import ColumnType
 from serving.decision.expression import (
     And,
     Arithmetic,
+    Call,
+    Case,
     ColumnRef,
     Comparison,
     Expression,
+    Function,
     IsNull,
     Like,
     Literal,
@@ -45,9 +48,23 @@ def to_sql(node: Expression) -> str:
             text = _arithmetic(f"-{to_sql(operand)}", kind)
         case Arithmetic(operator, left, right, kind):
             text = _arithmetic(f"{to_sql(left)} {operator} {to_sql(right)}", kind)
+        case Case(conditions, results, otherwise):
+            branches = zip(map(to_sql, conditions), map(to_sql, results), strict=True)
+            told = " ".join(f"WHEN {condition} THEN {result}" for condition, result in branches)
+            text = f"(CASE {told} ELSE {to_sql(otherwise)} END)"
+        case Call():
+            text = _call(node)
         case _:
             text = f"({_predicate(node)})"
     return text
+
+
+def _call(node: Call) -> str:
+    values = [to_sql(operand) for operand in node.operands]
+    if node.function in (Function.ROUND, Function.LEFT, Function.RIGHT):
+        values.append(str(node.count))
+    text = f"{node.function}({', '.join(values)})"
+    return f"TRY({text})" if node.function in (Function.ABS, Function.SQRT) else text
 
 
 def _predicate(

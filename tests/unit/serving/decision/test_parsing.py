@@ -6,6 +6,7 @@ import pytest
 
 from serving.decision.columns import Column, ColumnType
 from serving.decision.expression import columns_of
+from serving.decision.formula import parse_formula
 from serving.decision.parsing import parse_rule
 
 COLUMNS = {
@@ -28,6 +29,12 @@ COLUMNS = {
         ("action.value * 2 <= spend_30d -- a comment", ("action.value", "spend_30d")),
         ("city LIKE 'B%' OR city IS NULL", ("city",)),
         ("TRUE", ()),
+        ("CASE WHEN vegan THEN kids ELSE 0 END > 1", ("kids", "vegan")),
+        ("CASE age_band WHEN '19-24' THEN vegan END", ("age_band", "vegan")),
+        ("COALESCE(kids, spend_30d, 0) > LENGTH(city)", ("city", "kids", "spend_30d")),
+        ("NULLIF(kids, 0) IS NULL OR IFNULL(city, '') = ''", ("city", "kids")),
+        ("greatest(kids, action.value) > ceiling(least(1, 2))", ("action.value", "kids")),
+        ("starts_with(LOWER(TRIM(city)), 'b')", ("city",)),
     ],
 )
 def test_a_rule_knows_its_columns(text: str, columns: tuple[str, ...]) -> None:
@@ -58,6 +65,28 @@ def test_a_rule_knows_its_columns(text: str, columns: tuple[str, ...]) -> None:
         ("city LIKE city", "`city LIKE city`: LIKE takes a text constant"),
         ("kids IS 3", "`kids IS 3`: IS takes NULL, TRUE or FALSE; use ="),
         ("kids > 99999999999999999999", "`99999999999999999999` is not a number that fits into 64 bits"),
+        ("ABSS(kids) > 1", "there is no function `ABSS`; did you mean `ABS`?"),
+        (
+            "IF(vegan, TRUE, FALSE)",
+            "`CASE WHEN vegan THEN TRUE ELSE FALSE END`: use CASE WHEN ... THEN ... ELSE ... END",
+        ),
+        ("LENGTH(kids) > 1", "`kids` is a whole number; LENGTH needs text"),
+        ("FLOOR(spend_30d, 2) > 1", "FLOOR is written FLOOR(number) here"),
+        ("LEFT(city, kids) = 'a'", "`LEFT(city, kids)`: LEFT takes a constant number of characters"),
+        ("ROUND(kids, 16) = 1", "`ROUND(kids, 16)`: the digits of ROUND are a constant from 0 to 15"),
+        ("GREATEST(vegan, TRUE)", "`GREATEST(vegan, TRUE)`: true and false have no order; use AND or OR"),
+        ("COALESCE(kids, NULL) > 1", "`COALESCE(kids, NULL)`: COALESCE passes over NULL; leave it out"),
+        (
+            "COALESCE(kids, 'x') > 1",
+            "`COALESCE(kids, 'x')` makes a whole number and text; its results must be of one type",
+        ),
+        ("CASE WHEN kids THEN vegan END", "`kids` is a whole number where a condition is needed; compare it"),
+        (
+            "CASE WHEN vegan THEN NULL END IS NULL",
+            "`CASE WHEN vegan THEN NULL END` is always NULL; give it a result",
+        ),
+        ("CASE age_band WHEN '25-43' THEN vegan END", "`age_band` is never '25-43'; did you mean `25-34`?"),
+        ("NULLIF(kids, 'x') IS NULL", "`kids = 'x'` compares a whole number with text"),
         ("kids > 1; DROP TABLE x", "a rule is exactly one predicate; write one, without `;`"),
         ("", "a rule is exactly one predicate; write one, without `;`"),
         ("kids > 1 AND", "it cannot be read as SQL: something is missing near `AND`"),
@@ -76,10 +105,25 @@ def test_a_mistake_is_told_with_the_way_out(text: str, fault: str) -> None:
     [
         "kids > (SELECT 1)",
         "kids IN (SELECT 1)",
-        "abs(kids) > 1",
+        "SIN(kids) > 1",
+        "LN(kids) > 1",
+        "NOW() > 1",
+        "SUM(kids) > 1",
+        "ABS(kids) OVER () > 1",
+        "ABS(DISTINCT kids) > 1",
+        "GREATEST(kids, 1) IGNORE NULLS > 1",
+        "TRIM(BOTH 'x' FROM city) = 'a'",
+        "LTRIM(city) = 'a'",
+        "city || 'x' = 'a'",
+        "city COLLATE NOCASE = 'a'",
+        "COALESCE(kids, (SELECT 1)) > 1",
+        "TRY(kids) > 1",
+        "x.ABS(kids) > 1",
+        "LOWER(city, 2) = 'a'",
         "CAST(kids AS INT) = 1",
         "kids::INT = 1",
-        "CASE WHEN vegan THEN TRUE END",
+        "CASE WHEN vegan THEN (SELECT TRUE) END",
+        "IF(vegan, TRUE, FALSE)",
         "kids BETWEEN SYMMETRIC 1 AND 2",
         "kids IS DISTINCT FROM 1",
         "city LIKE 'a' ESCAPE 'x'",
@@ -118,3 +162,31 @@ def test_without_a_contract_a_feature_takes_the_type_its_place_asks_for() -> Non
     parsed = parse_rule("anything = 'x' AND other > 3 AND flag", {}, closed=False)
 
     assert parsed.faults == ()
+
+
+def test_without_a_contract_results_take_the_type_of_one_another() -> None:
+    text = "CASE WHEN a THEN b ELSE c END AND COALESCE(d, 'x') = e AND COALESCE(f, g)"
+
+    assert parse_rule(text, {}, closed=False).faults == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "faults"),
+    [
+        ("propensity * value * lever", ("lever", "propensity", "value"), ()),
+        ("kids", ("kids",), ()),
+        ("CASE WHEN vegan THEN 2 ELSE 1 END * context_weight", ("context_weight", "vegan"), ()),
+        ("propensity * valu", (), ("there is no column `valu`; did you mean `value`?",)),
+        ("vegan", (), ("`vegan` is true or false where a number is needed",)),
+        ("", (), ("a formula is exactly one expression; write one, without `;`",)),
+    ],
+)
+def test_a_formula_makes_a_number_of_factors_and_columns(
+    text: str, columns: tuple[str, ...], faults: tuple[str, ...]
+) -> None:
+    parsed = parse_formula(text, COLUMNS)
+
+    assert parsed.faults == faults
+    if parsed.formula is not None:
+        assert parsed.formula.expression.type is ColumnType.FLOAT
+        assert columns_of(parsed.formula.expression) == columns
