@@ -77,11 +77,17 @@ def _experiments(
         section = layer.section(experiment, f"experiment {experiment}")
         arms = []
         for arm, below in section.sections("arms", f"experiment {experiment}, arm"):
-            arms.append(Arm(arm, below.number("share", above=0.0, maximum=1.0), _changes(below, ground)))
+            arms.append(Arm(arm, _share(below), _changes(below, ground)))
             _check_interference(below, arms[-1].changes, changed, name)
             below.finish()
         section.finish()
         yield Experiment(experiment, tuple(sorted(arms, key=lambda one: one.name)))
+
+
+def _share(section: Section) -> float:
+    """Return the share of an arm; 0 where it is missing, so that it is not counted into the layer's sum."""
+    share = section.number("share", above=0.0, maximum=1.0)
+    return share if "share" in section else 0.0
 
 
 def _changes(section: Section, ground: Playground) -> Changes:

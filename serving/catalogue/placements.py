@@ -78,7 +78,7 @@ def _outbound(root: Section, channels: tuple[str, ...]) -> Iterator[str]:
     for name, section in root.sections("channels", "channel", required=False):
         if name not in channels:
             section.fault("", f"it has no placement{nearest(name, channels) or among(channels)}")
-        if section.flag("outbound", default=False):
+        if section.flag("outbound", default=False) and name in channels:
             yield name
         section.finish()
 

@@ -124,15 +124,13 @@ def _quiet_hours(name: str, section: Section, around: Surroundings) -> ContactPo
         name, starts=hours.clock("from"), ends=hours.clock("to"), scope=_scope(section, around)
     )
     hours.finish()
-    if policy.starts == policy.ends and "from" in hours and "to" in hours:
+    if hours.entry("from") and hours.entry("from") == hours.entry("to"):
         hours.fault("to", "is the same as from; quiet hours that never end are a rule, not a contact policy")
-    if not around.outbound:
+    outbound = ", ".join(sorted(around.outbound))
+    if not outbound:
         section.fault("quiet_hours", "no channel is outbound; write channels: {email: {outbound: true}}")
     elif policy.scope.channels and not policy.scope.channels & around.outbound:
-        section.fault(
-            "channels",
-            f"quiet hours are for outbound channels{among(around.outbound)}; none of them is listed",
-        )
+        section.fault("channels", f"none of them is outbound; quiet hours are for {outbound}")
     return policy
 
 

@@ -42,7 +42,7 @@ class DraftTreatment:
 def read_language(section: Section, default: str) -> str:
     """Return a language tag such as ``en`` or ``pt-BR``."""
     language = section.text("language", default)
-    if not _LANGUAGE.fullmatch(language):
+    if "language" in section and not _LANGUAGE.fullmatch(language):
         section.fault("language", f"`{language}` is no language tag; write one such as en or pt-BR")
     return language
 

@@ -8,8 +8,12 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from moment.errors import ConfigurationError
+from serving.catalogue import load
 from serving.catalogue.cli import catalogue
+from serving.catalogue.show import action_lines, catalogue_lines
+from serving.catalogue.view import catalogue_view
 from tests.unit.serving.catalogue.test_loading import TEN_MISTAKES, written
+from tests.unit.serving.catalogue.whole import WHOLE
 
 
 def test_check_of_the_packaged_catalogue_says_it_is_sound() -> None:
@@ -59,6 +63,129 @@ def test_show_of_an_unknown_action_names_the_nearest() -> None:
 
     assert answer.exit_code == 2
     assert "did you mean `coupon-frozen-pizza`?" in answer.stderr
+
+
+SHOWN = """\
+bank: 4 actions in 2 groups of 2 issues, 3 rules, 6 contact policies, \
+2 placements on email, web; version VERSION
+  values in EUR, days and hours in Europe/Berlin, language de
+  sorted by propensity * value * lever, propensity floor 0.01
+  exploration epsilon_uniform(share=0.1, base=softmax(temperature=0.5))
+placements
+  email weekly (outbound): 1 slots, distinct by action; offers live 30m, reported within 10m
+  web home: 3 slots, distinct by group, else flyer; offers live 45m, reported within 90s
+context
+  approved (bool, set by system): The credit check of this visit passed
+  branch_km (float64, set by channel): Kilometres to the nearest branch
+  hour (int64, set by moment): Hour of the day
+actions
+  growth > loans: 2 actions, worth 90 to 120 EUR
+    car-loan: Car loan, lever 3
+    personal-loan: Personal loan, lever 1.5
+  service > letters: 2 actions, worth 0 to 1 EUR
+    rates: New rates
+    terms: New terms, mandatory
+contact policies
+  after-noes: the same group rests for 30d after rejected x 2 within 90d (groups loans)
+  after-signing: the same action rests for 364d after signed
+  breathing-space: the same issue rests for 1d after it was given (issues growth)
+  five-a-day: at most 5 decisions in all a day, each channel for itself (channels web)
+  night: nothing outbound from 21:00 to 08:30 (actions rates)
+  three-a-week: at most 3 presentations of each action in any 7d
+exclusions
+  credit: one at most in an answer, the others rest for 7d: car-loan, personal-loan, rates
+  letters: one at most in an answer: rates, terms
+customers drawn apart
+  control: 0.05 of customers, every slot uniform (salt ctrl-2026)
+  holdout: 0.02 of customers, no marketing (salt holdout)
+experiments
+  layer ranking (salt r1)
+    push-loans
+      as-is: 0.25 of customers, as it is
+      pushed: 0.25 of customers, lever x 3 on personal-loan, lever x 12 on car-loan
+  layer ways (salt ways)
+    explore-more
+      warm: 0.1 of customers, sorted by value, exploration thompson(evidence=200.0, simulations=1000), \
+propensity floor 0
+rules
+    0 `context.approved` (2 actions)
+    1 `context.branch_km < 2` (2 actions)
+    2 `credit_ok AND age >= 18` (2 actions)
+"""
+
+LOAN = """\
+personal-loan: Personal loan (growth > loans)
+  signed within 30 days is worth 120 EUR
+  needs consent to marketing
+  lever 1.5
+  budget 10000 in total, 500 a day EUR, each offer costs 2
+  volume 50 a day
+  excludes the others of credit
+  action.term = 60
+  eligible (group): rule 2 `credit_ok AND age >= 18`
+  context weight 1.5 where `context.branch_km < 2`
+  context weight 3 where `context.approved`
+  context weight 0.5 where `credit_ok AND age >= 18`
+  personal-loan-mail on email weekly, in en
+    title: {{ action.label }}
+  personal-loan-web on web home, in de
+    title: {{ action.label }}, {{ customer.age }}
+"""
+
+
+def test_show_tells_every_policy_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "bank.yaml"
+    path.write_text(WHOLE, encoding="utf-8")
+    said = "\n".join([*catalogue_lines(load(path)), ""])
+
+    assert said == SHOWN.replace("VERSION", load(path).version)
+
+
+def test_show_tells_one_action_whole(tmp_path: Path) -> None:
+    bank = load(written(WHOLE, tmp_path))
+
+    assert "\n".join([*action_lines(bank, bank.action("personal-loan")), ""]) == LOAN
+    assert "  mandatory: legal obligation" in action_lines(bank, bank.action("terms"))
+
+
+def test_show_for_scripts_tells_every_policy(tmp_path: Path) -> None:
+    told = json.loads(json.dumps(catalogue_view(load(written(WHOLE, tmp_path)))))
+    policies = {policy["name"]: policy for policy in told["contact_policies"]}
+
+    assert policies["after-noes"] == {
+        "name": "after-noes",
+        "kind": "Suppression",
+        "in_words": "the same group rests for 30d after rejected x 2 within 90d (groups loans)",
+        "issues": [],
+        "groups": ["loans"],
+        "actions": [],
+        "channels": [],
+        "per": "group",
+        "per_channel": False,
+        "outcome": "rejected",
+        "times": 2,
+        "within": "90d",
+        "rests": "30d",
+    }
+    assert (policies["night"]["from"], policies["five-a-day"]["window"]) == ("21:00", "day")
+    assert told["control"] == {"share": 0.05, "salt": "ctrl-2026"}
+    assert told["experiments"][0]["experiments"][0]["arms"][1]["levers"] == {
+        "car-loan": 12.0,
+        "personal-loan": 3.0,
+    }
+    assert told["formula"] == "propensity * value * lever"
+    assert [action["lever"] for action in told["actions"]] == [3.0, 1.5, 1.0, 1.0]
+
+
+def test_check_says_which_features_a_catalogue_waits_for(tmp_path: Path) -> None:
+    path = written(WHOLE.replace("  age: {type: int64, meaning: Years of age}\n", ""), tmp_path)
+    path.write_text(path.read_text().replace(" AND age >= 18", "").replace(", {{ customer.age }}", ""))
+    answer = CliRunner().invoke(catalogue, ["check", str(path)])
+    scripted = CliRunner().invoke(catalogue, ["check", str(path), "--json"])
+
+    assert answer.exit_code == 0
+    assert "No feature is called credit_ok: a service refuses this catalogue until one is." in answer.stderr
+    assert json.loads(scripted.stdout)["missing_columns"] == ["credit_ok"]
 
 
 def test_show_for_scripts_holds_everything() -> None:
