@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from serving.decision.exploration import (
     ActionDistribution,
     Contest,
@@ -13,6 +16,7 @@ from serving.decision.exploration import (
     require_bounds,
 )
 from serving.decision.greedy import Greedy
+from serving.decision.side_by_side import chances_within, sizes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class EpsilonUniform:
     Examples
     --------
     >>> import numpy as np
+    from numpy.typing import NDArray
     >>> contest = Contest(priority=np.array([0.1, 0.3]), propensity=np.array([0.1, 0.1]))
     >>> EpsilonUniform(share=0.5).distribution(contest).probabilities
     array([0.25, 0.75])
@@ -72,3 +77,9 @@ class EpsilonUniform:
         probabilities = (1.0 - self.share) * base.probabilities + self.share / size
         error = None if base.error is None else (1.0 - self.share) * base.error
         return ActionDistribution(probabilities, error)
+
+    def chances_within(self, contest: Contest, first: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the same for many contests end to end; see ``SideBySide``."""
+        sizes = sizes_of(contest, first)
+        base = chances_within(self.base, contest, first)
+        return (1.0 - self.share) * base + np.repeat(self.share / sizes, sizes)

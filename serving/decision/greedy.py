@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.decision.exploration import ActionDistribution, Contest, Parameter
+from serving.decision.side_by_side import sizes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,13 @@ class Greedy:
         probabilities = np.zeros(len(contest.priority))
         probabilities[np.argmax(contest.priority)] = 1.0
         return ActionDistribution(probabilities)
+
+    def chances_within(self, contest: Contest, first: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the same for many contests end to end; see ``SideBySide``."""
+        sizes = sizes_of(contest, first)
+        highest = np.repeat(np.maximum.reduceat(contest.priority, first), sizes)
+        best = np.flatnonzero(contest.priority == highest)
+        of = np.repeat(np.arange(len(first)), sizes)[best]
+        probabilities = np.zeros(len(contest.priority))
+        probabilities[best[np.flatnonzero(np.diff(of, prepend=-1))]] = 1.0
+        return probabilities

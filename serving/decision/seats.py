@@ -98,7 +98,7 @@ class Seats:
             self._propensity[rows],
             None if evidence is None else evidence[self._slate.candidate[rows]],
         )
-        return field_of(contest, rows, self._slate.action[rows], exploration)
+        return field_of(exploration, contest, rows, self._slate.action[rows])
 
     def _settle(self) -> None:
         rows = np.flatnonzero(self._undecided)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.decision.exploration import ActionDistribution, Contest, Parameter, require_bounds
+from serving.decision.side_by_side import sizes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +75,14 @@ class Softmax:
         with np.errstate(over="ignore", under="ignore"):  # so cold that a chance is zero: it is zero
             weights = np.exp((relative - relative.max()) / self.temperature)
         return ActionDistribution(weights / weights.sum())
+
+    def chances_within(self, contest: Contest, first: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the same for many contests end to end; see ``SideBySide``."""
+        sizes = sizes_of(contest, first)
+        largest = np.maximum.reduceat(np.abs(contest.priority), first)
+        relative = contest.priority / np.repeat(np.where(largest == 0.0, 1.0, largest), sizes)
+        with np.errstate(over="ignore", under="ignore"):  # so cold that a chance is zero: it is zero
+            highest = np.repeat(np.maximum.reduceat(relative, first), sizes)
+            weights: NDArray[np.float64] = np.exp((relative - highest) / self.temperature)
+        totals: NDArray[np.float64] = np.repeat(np.add.reduceat(weights, first), sizes)
+        return weights / totals

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.decision.exploration import ActionDistribution, Contest, Exploration
+from serving.decision.side_by_side import chances_within, part, sizes_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,73 +21,74 @@ class Field:
 
     Parameters
     ----------
+    exploration
+        How picks are spread, between actions as within one.
     contest
         The actions, m of them.
     action
         Shape (m,): index of each in the catalogue.
-    first
-        Shape (m,): row of its first treatment.
+    rows
+        Shape (n,): the rows of their treatments, those of one action after one another.
+    first, sizes
+        Shape (m,): where each action's treatments begin in ``rows``, and how many they are.
     within
-        By position: the distribution over the treatments, of actions that have several.
-    exploration
-        How picks are spread.
+        Shape (n,): the probability of each treatment within its action; None where every action has one.
     """
 
+    exploration: Exploration
     contest: Contest
     action: NDArray[np.intp]
+    rows: NDArray[np.intp]
     first: NDArray[np.intp]
-    within: dict[int, ActionDistribution]
-    exploration: Exploration
+    sizes: NDArray[np.intp]
+    within: NDArray[np.float64] | None
 
     def pick(self, left: NDArray[np.intp], rng: np.random.Generator) -> tuple[int, float]:
-        """Return the row picked among the positions left, and its probability.
+        """Return the row picked among the actions left, and its probability.
 
         One number is drawn for the action, one more where it has several treatments.
+
+        Parameters
+        ----------
+        left
+            Their positions, ascending; one at least.
+        rng
+            The decision's.
         """
-        contest = self.contest if len(left) == len(self.action) else _only(self.contest, left)
+        contest = self.contest if len(left) == len(self.action) else part(self.contest, left)
         between = self.exploration.distribution(contest)
         drawn = between.draw(rng)
-        position, chance = int(left[drawn]), float(between.probabilities[drawn])
-        row = int(self.first[position])
-        within = self.within.get(position)
-        if within is None:
-            return row, chance
+        action, chance = int(left[drawn]), float(between.probabilities[drawn])
+        first = int(self.first[action])
+        if self.within is None or self.sizes[action] == 1:
+            return int(self.rows[first]), chance
+        within = ActionDistribution(self.within[first : first + self.sizes[action]])
         treatment = within.draw(rng)
-        return row + treatment, chance * float(within.probabilities[treatment])
+        return int(self.rows[first + treatment]), chance * float(within.probabilities[treatment])
 
 
 def field_of(
-    contest: Contest, rows: NDArray[np.intp], action: NDArray[np.intp], exploration: Exploration
+    exploration: Exploration, contest: Contest, rows: NDArray[np.intp], action: NDArray[np.intp]
 ) -> Field:
-    """Return the field of what is left in a placement before its first slot.
+    """Return the field of what competes in a placement.
 
     Parameters
     ----------
-    contest
-        The treatments left, n of them, ordered by action.
-    rows, action
-        Shape (n,): the row and the action of each. Rows of one action follow one another.
     exploration
-        How picks are spread, between actions as within one.
+        How picks are spread.
+    contest
+        The treatments, n of them, ordered by action and id.
+    rows, action
+        Shape (n,): the row and the action of each.
     """
     first = np.flatnonzero(np.diff(action, prepend=-1))
-    if len(first) == len(action):
-        return Field(contest, action, rows, {}, exploration)
-    sizes = np.diff(first, append=len(action))
-    weights = np.ones(len(action))
-    within = {}
-    for position in np.flatnonzero(sizes > 1).tolist():
-        span = slice(int(first[position]), int(first[position] + sizes[position]))
-        within[position] = exploration.distribution(_only(contest, span))
-        weights[span] = within[position].probabilities
+    sizes = sizes_of(contest, first)
+    if len(first) == len(rows):
+        return Field(exploration, contest, action, rows, first, sizes, None)
+    within = chances_within(exploration, contest, first)
     means = Contest(
-        priority=np.add.reduceat(weights * contest.priority, first),
-        propensity=np.add.reduceat(weights * contest.propensity, first),
-        evidence=None if contest.evidence is None else np.add.reduceat(weights * contest.evidence, first),
+        priority=np.add.reduceat(within * contest.priority, first),
+        propensity=np.add.reduceat(within * contest.propensity, first),
+        evidence=None if contest.evidence is None else np.add.reduceat(within * contest.evidence, first),
     )
-    return Field(means, action[first], rows[first], within, exploration)
-
-
-def _only(contest: Contest, which: NDArray[np.intp] | slice) -> Contest:
-    evidence = None if contest.evidence is None else contest.evidence[which]
-    return Contest(contest.priority[which], contest.propensity[which], evidence)
+    return Field(exploration, means, action[first], rows, first, sizes, within)

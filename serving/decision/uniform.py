@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.decision.exploration import ActionDistribution, Contest, Parameter
+from serving.decision.side_by_side import sizes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,8 @@ class Uniform:
         """Return equal masses."""
         size = len(contest.priority)
         return ActionDistribution(np.full(size, 1.0 / size))
+
+    def chances_within(self, contest: Contest, first: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the same for many contests end to end; see ``SideBySide``."""
+        sizes = sizes_of(contest, first)
+        return np.repeat(1.0 / sizes, sizes)
