@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     from serving.bootstrap import Opened
     from serving.decision.catalogue import Catalogue
+    from serving.decision.explanation import Explanation
     from serving.decision.values import Scalar
+    from serving.records import DecisionRecord
     from serving.use_cases.asking import Ask
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
@@ -72,7 +75,11 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
 @click.option(
     "--context", multiple=True, metavar="NAME=VALUE", help="What the channel knows; may be repeated."
 )
-@click.option("--explain", is_flag=True, help="Say why not for every other candidate.")
+@click.option("--explain", is_flag=True, help="Say why not for the other candidates, by stage.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Explain every one of them, not the first of each stage."
+)
+@click.option("--action", metavar="ACTION", help="Explain this one, with all that was observed.")
 @_JSON
 def decide(
     *,
@@ -83,17 +90,28 @@ def decide(
     at: str | None,
     context: Sequence[str],
     explain: bool,
+    everything: bool,
+    action: str | None,
     as_json: bool,
 ) -> None:
     """Decide for CUSTOMER here and now, without a server, and say why.
 
-    The same code as the service runs, in test mode: the decision is recorded but counts nowhere. Without
-    --at it decides as of the newest features.
+    The same code as the service runs, in test mode: the decision is recorded, and what it offers counts
+    towards the limits of test traffic only. Without --at it decides as of the newest features.
 
     \b
     Examples:
       moment decide 1228
       moment decide 1228 --placement checkout --at 2018-01-02T18:00:00Z --explain
+      moment decide 1228 --action coupon-ice-cream --context fulfilment=delivery
+
+    \b
+    What --explain says:
+      Funnel: 158 considered → 158 available → … → 3 shown
+      Why not: arbitration (129)
+       coupon-soft-drinks   rank 4 of 132: outranked with priority 0.5506 = propensity 0.1835 x value 3
+      Why not: contact policy (2)
+       coupon-beef          limit `twice-a-week`: 2 presentations of it in 7 days, at most 2
     """  # noqa: D301
     from moment.home import Home
     from moment.progress import step
@@ -104,6 +122,8 @@ def decide(
     with step("Open features, models and catalogue"):
         opened = open_all(Home.find(), Settings.read())
     try:
+        if action is not None:
+            _check_action(opened.catalogue, action)
         time = opened.features.newest() if at is None else _instant(at)
         ask = Ask(
             customer_id=customer,
@@ -116,30 +136,70 @@ def decide(
         as_of = f"{time:%Y-%m-%d %H:%M %Z}" + (
             "" if at else ", the time of the newest features (--at names another)"
         )
-        _decide(opened, ask, as_of, explain=explain, as_json=as_json)
+        telling = Telling(as_of, explain=explain or everything, everything=everything, action=action)
+        _decide(opened, ask, telling, as_json=as_json)
     finally:
         opened.close()
 
 
-def _decide(opened: Opened, ask: Ask, as_of: str, *, explain: bool, as_json: bool) -> None:
-    import msgspec
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What of a decision is told."""
 
-    from serving.api.answers import decision_answer, record_answer
+    as_of: str
+    explain: bool
+    everything: bool
+    action: str | None
+
+
+def _decide(opened: Opened, ask: Ask, telling: Telling, *, as_json: bool) -> None:
+    from serving.decision.explanation import explain
     from serving.ports import Scope
     from serving.records import Mode
-    from serving.tell import tell
+    from serving.tell import tell, tell_about
     from serving.use_cases.access import Caller
 
     caller = Caller(key_id="moment-decide", mode=Mode.TEST, scopes=frozenset(Scope))
     record = opened.desk.decide(caller, ask)
     recalled = opened.desk.recall(caller, record.decision_id)
-    if not as_json:
-        tell(recalled, as_of=as_of, explain=explain)
-        return
-    answer = (
-        record_answer(recalled, views=opened.desk.views, scores=True) if explain else decision_answer(record)
-    )
+    explanation = explain(recalled.considered())
+    if telling.action is not None:
+        explanation = explanation.about(telling.action)
+    if as_json:
+        explained = telling.explain or telling.action is not None
+        _tell_json(record, explanation if explained else None)
+    elif telling.action is not None:
+        tell_about(recalled, explanation, as_of=telling.as_of)
+    else:
+        tell(
+            recalled,
+            explanation,
+            as_of=telling.as_of,
+            explain=telling.explain,
+            everything=telling.everything,
+        )
+
+
+def _tell_json(record: DecisionRecord, explanation: Explanation | None) -> None:
+    """Print the answer as the service gives it, with the explanation when it is wanted."""
+    import msgspec
+
+    from serving.api.answers import decision_answer
+
+    answer = msgspec.to_builtins(decision_answer(record))
+    if explanation is not None:
+        answer["explanation"] = explanation.as_dict()
     click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=1).decode())
+
+
+def _check_action(catalogue: Catalogue, action_id: str) -> None:
+    """Refuse an action that does not compete in the catalogue, with the nearest name."""
+    from serving.decision.parsing import nearest
+
+    known = [str(action.action_id) for action in catalogue.actions]
+    if action_id not in known:
+        hint = nearest(action_id, known) or "; `moment catalogue show` lists those that do"
+        raise click.BadParameter(f"no action {action_id!r} competes{hint}", param_hint="--action")
 
 
 def _context(catalogue: Catalogue, item: str) -> tuple[str, Scalar]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET
 
 from serving.api.schemas import (
+    BoundReached,
     CandidateConsidered,
     CandidateScores,
     CustomerAnswer,
@@ -25,6 +27,7 @@ from serving.decision.considered import Considered
 from serving.decision.explanation import explain_candidate
 from serving.decision.reasons import Reason
 from serving.decision.values import FeatureState
+from serving.decision.wording import stopped_by
 from serving.records import DecisionRecord, Personal, RecordedOffer, RecordedPlacement, RecordedValue
 from serving.use_cases.customers import CustomerView
 from serving.use_cases.recall import Recalled
@@ -175,6 +178,7 @@ def _scores(offer: RecordedOffer) -> Scores:
 
 
 def _candidate(item: Considered, recalled: Recalled, *, scores: bool) -> CandidateConsidered:
+    stopped = stopped_by(item, recalled.catalogue)
     return CandidateConsidered(
         placement=item.placement,
         action=item.candidate.action.action_id,
@@ -184,6 +188,7 @@ def _candidate(item: Considered, recalled: Recalled, *, scores: bool) -> Candida
         why=_why(item, recalled.catalogue, scores=scores),
         rule=None if item.rule is None else recalled.catalogue.rule_text(item.rule),
         observed=dict(item.observed),
+        policy=None if stopped is None else msgspec.convert(stopped, BoundReached, from_attributes=True),
         scores=CandidateScores(item.propensity, item.priority) if scores else UNSET,
     )
 

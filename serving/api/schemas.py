@@ -129,8 +129,18 @@ class CandidateScores(Struct, frozen=True):
     priority: float | None
 
 
+class BoundReached(Struct, frozen=True):
+    """A contact policy, exclusion, budget or volume that stopped a candidate: what it found, its bound."""
+
+    kind: str
+    name: str
+    observed: float | None
+    bound: float | None
+    unit: str
+
+
 class CandidateConsidered(Struct, frozen=True):
-    """One candidate, how far it came, and why it stopped there."""
+    """One candidate, how far it came, and why it stopped there: a rule, a bound, or its rank."""
 
     placement: str
     action: str
@@ -140,6 +150,7 @@ class CandidateConsidered(Struct, frozen=True):
     why: str
     rule: str | None
     observed: dict[str, Scalar]
+    policy: BoundReached | None
     scores: CandidateScores | UnsetType = UNSET
 
 

@@ -132,11 +132,11 @@ CUSTOMERS: Mapping[str, CustomerFacts] = {
 
 
 @lru_cache
-def catalogue(more: str = "") -> Catalogue:
-    """Return the shop's catalogue, with more written at its end."""
+def catalogue(more: str = "", change: tuple[str, str] = ("", "")) -> Catalogue:
+    """Return the shop's catalogue with one text in place of another, and more written at its end."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shop.yaml"
-        path.write_text(CATALOGUE + more, encoding="utf-8")
+        path.write_text(CATALOGUE.replace(*change, 1) + more, encoding="utf-8")
         return load(path, feature_columns(CONTRACT))
 
 
@@ -159,9 +159,13 @@ def ask(customer_id: str | None = "anna", **changes: object) -> Ask:
 
 @dataclass
 class Shop:
-    """The use cases on stores in memory, and the stores to look into; `more` is added to the catalogue."""
+    """The use cases on stores in memory, and the stores to look into.
+
+    `more` and `change` are the catalogue's.
+    """
 
     more: str = ""
+    change: tuple[str, str] = ("", "")
 
     features: MemoryFeatures = field(default_factory=lambda: MemoryFeatures(CONTRACT, CUSTOMERS))
     scorer: Scorer = field(default_factory=lambda: TableScorer({"coupon-tea": 0.3, "coupon-ham": 0.1}))
@@ -170,7 +174,7 @@ class Shop:
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
 
     def __post_init__(self) -> None:
-        self.catalogue = catalogue(self.more)
+        self.catalogue = catalogue(self.more, self.change)
         self.records = MemoryRecords(self.contacts)
         segmenter = RuleSegmenter(lambda known: "Families" if known.values.get("age") else None)
         self.decide = Decide(

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from litestar import Litestar
 
 from serving.ports import Scope
 from serving.records import Mode
 from tests.service.kit import NOW, Shop
-from tests.unit.serving.api.conftest import Counter
+from tests.unit.serving.api.conftest import Counter, TodaysOffice
 
 BODY: dict[str, Any] = {"customer_id": "anna", "channel": "web", "placements": [{"name": "home", "slots": 2}]}
 
@@ -155,3 +156,49 @@ def test_probes_need_no_key(counter: Counter) -> None:
     assert counter.ask("GET", "/livez", key="").json() == {"status": "alive"}
     ready = counter.ask("GET", "/readyz", key="").json()
     assert (ready["status"], ready["versions"]["code"]) == ("ready", "test")
+
+
+def test_an_answer_names_the_arms_the_customer_is_in(office: TodaysOffice, app: Litestar) -> None:
+    office.shop = Shop(
+        more="experiments: {ranking: {sweet: {arms: {pushed: {share: 1.0, propensity_floor: 0.2}}}}}"
+    )
+    counter = Counter(app, office.shop)
+    key = office.shop.key(Mode.LIVE)
+    answer = counter.decide(body(), key=key).json()
+    arms = [{"layer": "ranking", "experiment": "sweet", "arm": "pushed"}]
+    assert answer["experiments"] == arms
+    record = counter.ask("GET", f"/v1/decisions/{answer['decision_id']}", key=key).json()
+    assert (record["experiments"], record["control"], record["held_out"]) == (arms, False, False)
+    assert (record["exploration"], record["attempt"]) == ("greedy", 1)
+    assert counter.decide(body()).json()["experiments"] == []
+
+
+def test_a_limit_holds_over_http_and_the_record_says_so(office: TodaysOffice, app: Litestar) -> None:
+    office.shop = Shop(more="contact_policies: {one-tea: {limit: 1, window: 7d, actions: [coupon-tea]}}")
+    counter = Counter(app, office.shop)
+    answers = [counter.decide(body()).json() for _ in range(2)]
+    offered = [[offer["action"] for offer in answer["placements"][0]["offers"]] for answer in answers]
+    assert offered == [["coupon-tea", "coupon-ham"], ["coupon-ham", "coupon-jam"]]
+    records = [counter.ask("GET", f"/v1/decisions/{answer['decision_id']}").json() for answer in answers]
+    tea = next(item for item in records[1]["considered"] if item["action"] == "coupon-tea")
+    assert (tea["stage"], tea["reason"]) == ("contact_policy", "limit_reached")
+    assert tea["policy"] == {
+        "kind": "limit",
+        "name": "one-tea",
+        "observed": 1.0,
+        "bound": 1.0,
+        "unit": "contacts",
+    }
+    assert records[0]["placements"][0]["offers"][0]["reserved_until"] == "2026-05-01T19:10:00Z"
+
+
+def test_what_is_for_systems_needs_a_key_that_may_assert_it(office: TodaysOffice, app: Litestar) -> None:
+    declared = "\n  credit_ok: {type: bool, set_by: system, meaning: The credit check passed}"
+    office.shop = Shop(change=("\ncontext:", "\ncontext:" + declared))
+    counter = Counter(app, office.shop)
+    said = body(context={"credit_ok": True})
+    assert counter.decide(said).status_code == 200
+    channel = office.shop.key(scopes=frozenset({Scope.DECIDE}))
+    refused = counter.decide(said, key=channel)
+    assert (refused.status_code, refused.json()["code"]) == (422, "context-not-settable")
+    assert refused.json()["field"] == "context.credit_ok"
