@@ -1,31 +1,55 @@
-"""Reads a golden case: the shared catalogue with its differences, the request, and what must come of it."""
+"""Golden cases: what is given, when it is asked, what must come of it. Every name in a case is known here.
+
+given
+    ``catalogue`` (what differs from the base) and ``base`` (``bank``; the corner shop when left out);
+    ``customer`` (features; a customer nobody knows when left out), ``zone``, ``language``, ``unit``;
+    ``consents`` (purposes, or ``gone``), ``opted_out``; ``contacts`` (or ``gone``), ``outcomes``, ``used``, and
+    ``merged`` (contacts and outcomes of an identity that turned out to be the same customer)
+when
+    ``at``, ``channel``, ``placements``, ``context``, ``trusted``, ``propensities``, ``evidence``, ``seed``
+then
+    what ``told.TELLERS`` can tell; what a case does not state is free
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+import serving.catalogue
+from moment.errors import InvalidRequest
 from serving.catalogue import load
+from serving.decision.catalogue import Catalogue
 from serving.decision.columns import Column, ColumnType
-from serving.decision.considered import Considered
 from serving.decision.decide import decide
 from serving.decision.decision import Decision, Scores
-from serving.decision.explanation import explain_candidate
 from serving.decision.shortlist import Shortlist
-from serving.decision.values import Customer, CustomerId, History, PlacementRequest, ProfileKind, Request
+from serving.decision.values import PlacementRequest, Request
+from tests.golden.given import customer_of, history_of
+from tests.golden.told import TELLERS
 
 FOLDER = Path(__file__).parent
+BASES = {
+    "corner-shop": FOLDER / "catalogue.yaml",
+    "bank": Path(serving.catalogue.__file__).parent / "examples" / "bank.yaml",
+}
 FEATURES: Mapping[str, Column] = {
     "age": Column(ColumnType.INT),
     "spend_30d": Column(ColumnType.FLOAT),
     "vegan": Column(ColumnType.BOOL),
     "city": Column(ColumnType.STRING),
 }
+CASE = frozenset({"concept", "given", "when", "then"})
+GIVEN = frozenset(
+    "base catalogue customer zone language unit consents opted_out contacts outcomes used merged".split()
+)
+WHEN = frozenset("at channel placements context trusted propensities evidence seed".split())
 
 
 @dataclass(frozen=True)
@@ -33,14 +57,19 @@ class Propensities:
     """A scorer that knows the case's propensities; what it does not know, it cannot score."""
 
     known: Mapping[str, float] | None
+    evidence: Mapping[str, float] | None = None
 
     def __call__(self, shortlist: Shortlist) -> Scores | None:
         if self.known is None:
             return None
-        ids = [(one.treatment.treatment_id, one.action.action_id) for one in shortlist.contenders]
-        values = [self.known.get(treatment, self.known.get(action, np.nan)) for treatment, action in ids]
-        propensity = np.array(values, dtype=np.float64)
-        return Scores(raw=propensity, propensity=propensity)
+        propensity = _aligned(self.known, shortlist)
+        evidence = None if self.evidence is None else _aligned(self.evidence, shortlist)
+        return Scores(raw=propensity, propensity=propensity, evidence=evidence)
+
+
+def _aligned(known: Mapping[str, float], shortlist: Shortlist) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    ids = [(one.treatment.treatment_id, one.action.action_id) for one in shortlist.contenders]
+    return np.array([known.get(first, known.get(second, np.nan)) for first, second in ids], dtype=np.float64)
 
 
 def merged(base: Any, change: Any) -> Any:  # noqa: ANN401  # YAML
@@ -58,78 +87,81 @@ def read(case: Path) -> dict[str, Any]:
     return content
 
 
-def run(case: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
-    """Decide, and return what the case may speak of."""
-    given, when = case.get("given") or {}, case["when"]
-    base = yaml.safe_load((FOLDER / "catalogue.yaml").read_text(encoding="utf-8"))
+def run(case: Mapping[str, Any], scratch: Path) -> list[str]:
+    """Decide, and return where the decision differs from what the case states."""
+    unknown = sorted(_unknown(case))
+    if unknown:
+        return unknown
+    given, when, then = case.get("given") or {}, case["when"], case["then"]
+    catalogue = catalogue_of(given, scratch)
+    try:
+        decision = _decided(catalogue, given, when)
+    except InvalidRequest as refusal:
+        return differences(then, {"refused": refusal.code})
+    return differences(then, {name: TELLERS[name](decision) for name in then if name != "refused"})
+
+
+def catalogue_of(given: Mapping[str, Any], scratch: Path) -> Catalogue:
+    """Return the base catalogue with what the case has different."""
+    base = given.get("base", "corner-shop")
     file = scratch / "catalogue.yaml"
-    file.write_text(yaml.safe_dump(merged(base, given.get("catalogue") or {}), sort_keys=False))
-    catalogue = load(file, FEATURES)
-    known = given.get("customer")
-    customer = (
-        Customer(None, ProfileKind.NONE)
-        if known is None
-        else Customer(CustomerId("c-1"), ProfileKind.KNOWN, known)
-    )
-    request = Request(
-        channel=when.get("channel", "web"),
-        placements=tuple(PlacementRequest(name, slots) for name, slots in when["placements"].items()),
-        context=when.get("context") or {},
-    )
-    decision = decide(
-        request,
-        catalogue,
-        customer,
-        History(),
-        when["at"],
-        Propensities(when.get("propensities")),
-        np.random.default_rng(when.get("seed", 1)),
-    )
-    return _told(decision)
-
-
-def _told(decision: Decision) -> dict[str, Any]:
-    return {
-        "offers": {
-            placement.name: [offer.candidate.treatment.treatment_id for offer in placement.offers]
-            for placement in decision.placements
-        },
-        "kinds": {p.name: [offer.kind.value for offer in p.offers] for p in decision.placements},
-        "placements": {placement.name: placement.reason.value for placement in decision.placements},
-        "why": {
-            placement.name: {
-                _name(one): explain_candidate(one, decision.considered.catalogue).text
-                for one in decision.considered
-                if one.placement == placement.name
-            }
-            for placement in decision.placements
-        },
-        "probabilities": [offer.action_probability for offer in decision.offers],
-        "funnel": [
-            decision.funnel.considered,
-            decision.funnel.available,
-            decision.funnel.eligible,
-            decision.funnel.applicable,
-            decision.funnel.suitable,
-            decision.funnel.within_contact_policy,
-            decision.funnel.scored,
-            decision.funnel.shown,
-        ],
-        "context": dict(decision.context),
-    }
-
-
-def _name(one: Considered) -> str:
-    several = len(one.candidate.action.treatments) > 1
-    return one.candidate.treatment.treatment_id if several else one.candidate.action.action_id
+    content = merged(_base(base), given.get("catalogue") or {})
+    file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return load(file, FEATURES if base == "corner-shop" else {})
 
 
 def differences(expected: Any, found: Any, place: str = "") -> list[str]:  # noqa: ANN401  # YAML
-    """Return where the decision differs from what the case states; what it does not state is free."""
+    """Return where what was found differs from what the case states; what it does not state is free."""
     if isinstance(expected, dict) and isinstance(found, dict):
         return [
             line
             for name, value in expected.items()
-            for line in differences(value, found.get(name), f"{place}.{name}")
+            for line in (
+                differences(value, found[name], f"{place}.{name}")
+                if name in found
+                else [f"{place}.{name}: expected {value!r}, but there is no such thing"]
+            )
         ]
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = enumerate(zip(expected, found, strict=True))
+        return [line for index, pair in pairs for line in differences(*pair, f"{place}[{index}]")]
+    if isinstance(expected, float) and isinstance(found, float) and abs(expected - found) <= 1e-9:
+        return []
     return [] if expected == found else [f"{place}: expected {expected!r}, found {found!r}"]
+
+
+def _decided(catalogue: Catalogue, given: Mapping[str, Any], when: Mapping[str, Any]) -> Decision:
+    request = Request(
+        channel=when.get("channel", "web"),
+        placements=tuple(PlacementRequest(name, slots) for name, slots in when["placements"].items()),
+        context=when.get("context") or {},
+        trusted=when.get("trusted", False),
+    )
+    return decide(
+        request,
+        catalogue,
+        customer_of(given),
+        history_of(given, catalogue, request.channel),
+        when["at"],
+        Propensities(when.get("propensities"), when.get("evidence")),
+        np.random.default_rng(when.get("seed", 1)),
+    )
+
+
+def _unknown(case: Mapping[str, Any]) -> Iterable[str]:
+    """Yield every name in a case that nothing here reads: a typo must not pass for a free choice."""
+    told = frozenset(TELLERS) | {"refused"}
+    parts = {"": (case, CASE)} | {
+        part: (case.get(part) or {}, names) for part, names in (("given", GIVEN), ("when", WHEN), ("then", told))
+    }
+    for part, (written, names) in parts.items():
+        for name in written:
+            if name not in names:
+                yield f"{part}.{name}: there is no such thing; one of {', '.join(sorted(names))}"
+    if not case.get("then"):
+        yield "then: a case states what must come of it"
+
+
+@cache
+def _base(name: str) -> Any:  # noqa: ANN401  # YAML
+    return yaml.safe_load(BASES[name].read_text(encoding="utf-8"))
