@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-NEUTRAL_WEIGHT = 1.0
-"""The context weight of every action until catalogues declare weights."""
-
 
 def priority(
     propensity: NDArray[np.float64],

@@ -52,8 +52,8 @@ class ActionDistribution:
 
         A competitor without probability is never drawn.
         """
-        cumulative = np.cumsum(self.probabilities)
-        index = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+        cumulative = self.probabilities.cumsum()
+        index = int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
         if index < len(cumulative) and self.probabilities[index] > 0:
             return index
         return int(np.flatnonzero(self.probabilities)[-1])

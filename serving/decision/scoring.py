@@ -77,7 +77,8 @@ def _priority(shortlist: Shortlist, propensity: NDArray[np.float64]) -> NDArray[
     plan, policy = shortlist.catalogue.plan, shortlist.policy
     weight = shortlist.context_weight[plan.action]
     if policy.formula_plan is None:
-        return priority(propensity, plan.value, weight, policy.lever)
+        with np.errstate(over="ignore"):  # infinite is no priority: it is not ranked
+            return priority(propensity, plan.value, weight, policy.lever)
     row = shortlist.considered.row
     return policy.formula_plan.priority(row, propensity, plan.value, weight, policy.lever)
 

@@ -70,11 +70,11 @@ class Seats:
 
     def arbitrate(self, exploration: Exploration, rng: np.random.Generator) -> None:
         """Fill what is open from what competes, then settle the reason of every candidate."""
-        rows = np.flatnonzero(self._undecided if self._must is None else self._undecided & ~self._must)
+        rows = (self._undecided if self._must is None else self._undecided & ~self._must).nonzero()[0]
         if len(rows) and self._is_open():
             field = self._field(rows, exploration)
             while self._is_open():
-                left = np.flatnonzero(~self._doors.closed()[field.action])
+                left = (~self._doors.closed()[field.action]).nonzero()[0]
                 if not len(left):
                     break
                 row, chance = field.pick(left, rng)
@@ -101,7 +101,7 @@ class Seats:
         return field_of(exploration, contest, rows, self._slate.action[rows])
 
     def _settle(self) -> None:
-        rows = np.flatnonzero(self._undecided)
+        rows = self._undecided.nonzero()[0]
         why = self._doors.why(self._slate.action[rows])
         self._reason[rows], self._rule[rows], self._observed[rows] = why
         shown = self._shown

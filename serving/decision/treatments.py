@@ -12,6 +12,32 @@ from serving.decision.side_by_side import chances_within, part, sizes_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Within:
+    """How treatments are spread within their actions.
+
+    Parameters
+    ----------
+    first, sizes
+        Shape (m,): where each action's treatments begin, and how many they are.
+    chances
+        Shape (n,): the probability of each treatment within its action.
+    """
+
+    first: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+    chances: NDArray[np.float64]
+
+    def pick(self, action: int, rng: np.random.Generator) -> tuple[int, float]:
+        """Return the treatment picked within an action, and its probability there."""
+        first, size = int(self.first[action]), int(self.sizes[action])
+        if size == 1:
+            return first, 1.0
+        within = ActionDistribution(self.chances[first : first + size])
+        treatment = within.draw(rng)
+        return first + treatment, float(within.probabilities[treatment])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Field:
     """What competes in a placement: actions, each standing for its treatments.
 
@@ -29,19 +55,15 @@ class Field:
         Shape (m,): index of each in the catalogue.
     rows
         Shape (n,): the rows of their treatments, those of one action after one another.
-    first, sizes
-        Shape (m,): where each action's treatments begin in ``rows``, and how many they are.
-    within
-        Shape (n,): the probability of each treatment within its action; None where every action has one.
+    several
+        Where some action has several treatments: how they are spread; else None.
     """
 
     exploration: Exploration
     contest: Contest
     action: NDArray[np.intp]
     rows: NDArray[np.intp]
-    first: NDArray[np.intp]
-    sizes: NDArray[np.intp]
-    within: NDArray[np.float64] | None
+    several: Within | None = None
 
     def pick(self, left: NDArray[np.intp], rng: np.random.Generator) -> tuple[int, float]:
         """Return the row picked among the actions left, and its probability.
@@ -59,12 +81,10 @@ class Field:
         between = self.exploration.distribution(contest)
         drawn = between.draw(rng)
         action, chance = int(left[drawn]), float(between.probabilities[drawn])
-        first = int(self.first[action])
-        if self.within is None or self.sizes[action] == 1:
-            return int(self.rows[first]), chance
-        within = ActionDistribution(self.within[first : first + self.sizes[action]])
-        treatment = within.draw(rng)
-        return int(self.rows[first + treatment]), chance * float(within.probabilities[treatment])
+        if self.several is None:
+            return int(self.rows[action]), chance
+        treatment, share = self.several.pick(action, rng)
+        return int(self.rows[treatment]), chance * share
 
 
 def field_of(
@@ -81,14 +101,15 @@ def field_of(
     rows, action
         Shape (n,): the row and the action of each.
     """
-    first = np.flatnonzero(np.diff(action, prepend=-1))
+    begins = action[1:] != action[:-1]
+    if begins.all():
+        return Field(exploration, contest, action, rows)
+    first = np.concatenate([[0], begins.nonzero()[0] + 1])
     sizes = sizes_of(contest, first)
-    if len(first) == len(rows):
-        return Field(exploration, contest, action, rows, first, sizes, None)
     within = chances_within(exploration, contest, first)
     means = Contest(
         priority=np.add.reduceat(within * contest.priority, first),
         propensity=np.add.reduceat(within * contest.propensity, first),
         evidence=None if contest.evidence is None else np.add.reduceat(within * contest.evidence, first),
     )
-    return Field(exploration, means, action[first], rows, first, sizes, within)
+    return Field(exploration, means, action[first], rows, Within(first, sizes, within))
