@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import urllib.error
@@ -22,6 +23,9 @@ from serving.child import DIRECTLY, running_service
 
 HOUSEHOLDS = ("1228", "2322", "718")
 """Three that answered coupons before, with different lives."""
+
+_EXPLORED = 0.5
+"""A pick less likely than this was not the policy's favourite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,10 @@ def visit(home: Home, key: Path, newest: datetime) -> None:
             url = running.enter_context(running_service(home, log=home.root / "demo-service.log"))
         client = _Client(url, key.read_text().strip())
         click.echo(f"   {url}, key in {key} (a test key: it may set the time)")
+        versions = client.call("/readyz")["versions"]
         for household in HOUSEHOLDS:
             for occasion in occasions(newest):
-                _tell(client, household, occasion)
+                _tell(client, household, occasion, versions)
 
 
 def _at(instant: datetime, **context: str) -> dict[str, str]:
@@ -88,18 +93,26 @@ class _Client:
             raise DependencyError(f"the service answered {error.code}: {problem.get('detail')}") from error
 
 
-def _tell(client: _Client, household: str, occasion: Occasion) -> None:
+def _asked(household: str, occasion: Occasion, versions: Mapping[str, str]) -> dict[str, object]:
+    """Return the request. While nothing changes it has the same id: a repeated demo asks the same again.
+
+    Without that it would be told something else each time: picks explore, and every answer counts to the
+    limits of the household's day.
+    """
+    asked: dict[str, object] = {
+        "customer_id": household,
+        "channel": occasion.channel,
+        "placements": [{"name": occasion.placement}],
+        "context": dict(occasion.context),
+        "include": ["scores"],
+    }
+    said = json.dumps([asked, versions], sort_keys=True)
+    return {**asked, "request_id": f"demo-{hashlib.sha256(said.encode()).hexdigest()[:16]}"}
+
+
+def _tell(client: _Client, household: str, occasion: Occasion, versions: Mapping[str, str]) -> None:
     started = time.perf_counter()
-    answer = client.call(
-        "/v1/decisions",
-        {
-            "customer_id": household,
-            "channel": occasion.channel,
-            "placements": [{"name": occasion.placement}],
-            "context": dict(occasion.context),
-            "include": ["scores"],
-        },
-    )
+    answer = client.call("/v1/decisions", _asked(household, occasion, versions))
     milliseconds = (time.perf_counter() - started) * 1000
     record = client.call(f"/v1/decisions/{answer['decision_id']}?include=scores")
     who = click.style(f"household {household}", bold=True)
@@ -119,9 +132,11 @@ def _tell_offer(offer: dict[str, Any], record: dict[str, Any]) -> None:
     value = scores["priority"] / scores["propensity"]
     shown = next(item for item in record["considered"] if item["action"] == offer["action"])
     rule = f"; {shown['rule']}" if shown["rule"] else ""
+    chance = scores["action_probability"]
+    explored = f"; picked to learn, with a chance of {chance:.2%}" if chance < _EXPLORED else ""
     click.echo(
         f"        {scores['propensity']:.1%} likely to be redeemed x {value:.2f} worth "
-        f"= priority {scores['priority']:.3f}{rule}"
+        f"= priority {scores['priority']:.3f}{explored}{rule}"
     )
 
 
