@@ -39,6 +39,7 @@ COMMANDS: dict[str, Mounted] = {
     "catalogue": Mounted("serving.cli", "Check and show a catalogue of actions and policies."),
     "keys": Mounted("serving.cli", "Create, list and revoke API keys."),
     "decide": Mounted("serving.cli", "Decide for CUSTOMER here and now, without a server, and say why."),
+    "batch": Mounted("serving.cli", "Decide for a whole population, into a file."),
     "serve": Mounted("serving.cli", "Keep the decision service up."),
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from serving.batch_cli import batch
 from serving.catalogue.cli import catalogue
 from serving.keys_cli import keys
 
@@ -29,6 +30,7 @@ def cli() -> None:
     """Commands that ``moment`` mounts at the top."""
 
 
+cli.add_command(batch)
 cli.add_command(catalogue)
 cli.add_command(keys)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from features.rows import RowEncoder
+from features.population_rows import Customers, PopulationEncoder
+from features.rows import ContextValue, RowEncoder
 from serving.bundles import PropensityBundle, SegmentationBundle
 from serving.bundles.facts import action_facts
 from serving.decision.actions import Action, Candidate
@@ -15,7 +18,15 @@ from serving.decision.decision import Scores
 from serving.decision.values import Scalar
 from serving.ports import CustomerFacts
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _WINDOW = "window_days"
+
+
+def _context(slots: int) -> dict[str, ContextValue]:
+    """Return the context of a row; each action has its own window."""
+    return {_WINDOW: None, "offers_together": slots, "exposure": "observed"}
 
 
 class BundleScorer:
@@ -48,7 +59,7 @@ class BundleScorer:
         matrix = self._encoder.matrix(
             customer.values if customer.found else None,
             [self._facts[action.action_id] for action in actions],
-            {_WINDOW: None, "offers_together": slots, "exposure": "observed"},
+            _context(slots),
         )
         if self._window is not None:
             # Each action has its own window
@@ -57,6 +68,70 @@ class BundleScorer:
             matrix, [action.group for action in actions], [action.action_id for action in actions]
         )
         return Scores(raw=scores.raw, propensity=np.clip(scores.calibrated, 0.0, 1.0))
+
+
+class PopulationScorer:
+    """The same scores for many customers at once, bit for bit.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    candidates
+        Every candidate of the catalogue; contenders are named by their place among them.
+    """
+
+    def __init__(self, bundle: PropensityBundle, candidates: Sequence[Candidate]) -> None:
+        self._bundle = bundle
+        actions = list({one.action.action_id: one.action for one in candidates}.values())
+        places = {action.action_id: place for place, action in enumerate(actions)}
+        self._action = np.array([places[one.action.action_id] for one in candidates], dtype=np.intp)
+        self._encoder = PopulationEncoder(
+            bundle.layout, bundle.contract, [action_facts(action) for action in actions]
+        )
+        self._groups = [action.group for action in actions]
+        self._ids = [str(action.action_id) for action in actions]
+        self._days = np.array([action.window / timedelta(days=1) for action in actions])
+        names = bundle.layout.names
+        self._window = names.index(_WINDOW) if _WINDOW in names else None
+
+    def customers(self, table: pa.Table) -> Customers:
+        """Return what scoring needs of a table of customers, features by name."""
+        return self._encoder.customers(table)
+
+    def score(
+        self, customers: Customers, rows: Sequence[int], contenders: Sequence[NDArray[np.intp]], slots: int
+    ) -> list[Scores]:
+        """Score some customers in one call.
+
+        Parameters
+        ----------
+        customers
+            From `customers`.
+        rows
+            Whose scores are wanted, by place in the table.
+        contenders
+            Of each of them, as places among the candidates.
+        slots
+            How many offers are asked for together.
+        """
+        if not rows:
+            return []
+        actions = [self._action[places] for places in contenders]
+        matrix = self._encoder.matrix(customers, np.array(rows, dtype=np.intp), actions, _context(slots))
+        action = np.concatenate(actions)
+        if self._window is not None:
+            matrix[:, self._window] = self._days[action]
+        named = action.tolist()
+        scores = self._bundle.score(
+            matrix, [self._groups[place] for place in named], [self._ids[place] for place in named]
+        )
+        ends = np.cumsum([len(places) for places in contenders])[:-1]
+        propensity = np.clip(scores.calibrated, 0.0, 1.0)
+        return [
+            Scores(raw=raw, propensity=own)
+            for raw, own in zip(np.split(scores.raw, ends), np.split(propensity, ends), strict=True)
+        ]
 
 
 class BundleSegmenter:

@@ -1,0 +1,204 @@
+"""Where a batch meets its stores and models: once to check and start it, and once in every process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from features.population import Population
+from moment import __version__
+from moment.errors import DependencyError
+from moment.home import Home
+from serving.adapters.database import migrate
+from serving.adapters.identifiers import named_id, utc_now
+from serving.batch.ask import BatchAsk
+from serving.batch.chunks import Chunk, Decided, Desk, Histories, NoHistories, plan_chunk
+from serving.batch.deciding import Decider
+from serving.batch.reserving import Reserver
+from serving.batch.rows import Form
+from serving.bootstrap import load_catalogue
+from serving.decision.catalogue import Catalogue
+from serving.ports import Scope
+from serving.records import Versions
+from serving.settings import Settings
+from serving.use_cases.access import Caller
+
+if TYPE_CHECKING:
+    from serving.bundles import PropensityBundle, SegmentationBundle
+
+KEY_ID = "moment-batch"
+"""Who asks, in the records of a batch."""
+
+MEMORY_LIMIT = "1GB"
+"""For the DuckDB of each process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """All that a process needs to know to decide chunks. Small, and sent to each.
+
+    Parameters
+    ----------
+    home, settings
+        Where everything is.
+    ask, batch_id
+        What is asked, and its name.
+    population
+        Whom.
+    versions
+        What decides: a process that finds something else there stops.
+    """
+
+    home: Home
+    settings: Settings
+    ask: BatchAsk
+    batch_id: str
+    population: Population
+    versions: Versions
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models in use."""
+
+    segmentation: SegmentationBundle
+    propensity: PropensityBundle
+
+    @classmethod
+    def open(cls, home: Home, contract: str) -> Models:
+        """Open them; DependencyError when one was trained on other features than those of the digest."""
+        from serving.bundles import open_current_propensity, open_current_segmentation
+
+        models = cls(open_current_segmentation(home.bundles), open_current_propensity(home.bundles))
+        trained = {
+            "segmentation": models.segmentation.contract,
+            "propensity": models.propensity.contract,
+        }
+        for name, known in trained.items():
+            if known.digest() != contract:
+                raise DependencyError(
+                    f"the {name} model was trained on other features than are served; "
+                    f"run `moment train {name}` again"
+                )
+        return models
+
+    def versions(self, catalogue: Catalogue) -> Versions:
+        """Return what decides, with a catalogue."""
+        return Versions(
+            catalogue=catalogue.digest,
+            contract=self.propensity.contract.digest(),
+            propensity=self.propensity.digest,
+            segmentation=self.segmentation.digest,
+            code=__version__,
+        )
+
+
+def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], None]]:
+    """Return what decides a chunk in this process, and what closes it.
+
+    Raises
+    ------
+    DependencyError
+        The catalogue or a model is another one than the batch began with.
+    """
+    from serving.adapters.bundles import BundleSegmenter, PopulationScorer
+
+    ask = setup.ask
+    catalogue = load_catalogue(setup.settings, setup.population.contract)
+    models = Models.open(setup.home, setup.versions.contract)
+    if models.versions(catalogue) != setup.versions:
+        raise DependencyError("the catalogue or a model changed while the batch ran; run it again")
+    placement = catalogue.placement(ask.channel, ask.placement)
+    if placement is None:
+        raise DependencyError(f"placement `{ask.placement}` is gone from the catalogue; run the batch again")
+    if ask.reserve is not None:
+        catalogue = living(catalogue, ask, ask.reserve)
+    connection = open_duckdb(setup.home)
+    decider = Decider(
+        ask=ask,
+        batch_id=setup.batch_id,
+        caller=caller_of(ask),
+        catalogue=catalogue,
+        scalars=[spec.name for spec in setup.population.contract.scalars],
+        connection=connection,
+        scorer=PopulationScorer(models.propensity, catalogue.candidates),
+        segmenter=None if ask.reserve is None else BundleSegmenter(models.segmentation),
+        name_of=lambda customer: named_id(ask.at, f"{setup.batch_id}\0{customer}"),
+    )
+    form = Form.of(catalogue, placement, content=ask.content)
+    return _open_stores(setup, Desk(ask, decider, form, setup.population, connection, NoHistories()))
+
+
+def _open_stores(setup: Setup, desk: Desk) -> tuple[Callable[[Chunk], Decided], Callable[[], None]]:
+    if setup.ask.reserve is None:
+        histories, close = open_histories(setup.home)
+        reading = replace(desk, histories=histories)
+        return lambda chunk: plan_chunk(reading, chunk), close
+    from serving.adapters.sqlite_batches import SqliteBatches
+    from serving.adapters.sqlite_contacts import SqliteContacts
+    from serving.adapters.sqlite_records import SqliteRecords
+
+    records = SqliteRecords(setup.home.database)
+    ledger = SqliteContacts(setup.home.database, records.writer)
+    batches = SqliteBatches(setup.home.database, ledger)
+
+    def close_all() -> None:
+        records.close()
+        ledger.close()
+        batches.close()
+
+    return (
+        Reserver(replace(desk, histories=batches), records, ledger, setup.versions, KEY_ID, utc_now),
+        close_all,
+    )
+
+
+def open_histories(home: Home) -> tuple[Histories, Callable[[], None]]:
+    """Return what customers were given before, to be read only, and what closes it."""
+    from serving.adapters.group_commit import GroupCommit
+    from serving.adapters.sqlite_batches import SqliteBatches
+    from serving.adapters.sqlite_contacts import SqliteContacts
+
+    if not home.database.exists():
+        return NoHistories(), lambda: None
+    migrate(home.database)
+    writer = GroupCommit(home.database)
+    ledger = SqliteContacts(home.database, writer)
+    batches = SqliteBatches(home.database, ledger)
+
+    def close() -> None:
+        writer.close()
+        ledger.close()
+        batches.close()
+
+    return batches, close
+
+
+def open_duckdb(home: Home) -> Any:  # noqa: ANN401 - DuckDB has no types
+    """Return a database in memory, of bounded size and one thread: processes share the cores."""
+    import duckdb
+
+    scratch = home.root / "tmp"
+    settings = {"threads": "1", "memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch)}
+    connection = duckdb.connect(config=settings)
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def caller_of(ask: BatchAsk) -> Caller:
+    """Return who asks."""
+    return Caller(key_id=KEY_ID, mode=ask.mode, scopes=frozenset({Scope.DECIDE}))
+
+
+def living(catalogue: Catalogue, ask: BatchAsk, lifetime: timedelta) -> Catalogue:
+    """Return the same version of a catalogue whose offers of this placement live as long as reserved."""
+    places = (ask.channel, ask.placement)
+    slate = catalogue.plan.slates[places]
+    longer = replace(slate, placement=replace(slate.placement, lifetime=lifetime))
+    new = copy(catalogue)
+    object.__setattr__(new, "plan", replace(catalogue.plan, slates={**catalogue.plan.slates, places: longer}))
+    return new
