@@ -58,9 +58,10 @@ OPERATIONS = (
         name="makeDecision",
         summary="Decide what to show a customer now",
         description=(
-            "Fills every slot asked for with what is best for this customer in this moment, records why, "
-            "and answers once the record is on the disk. A customer nobody knows gets a decision from "
-            "context and fallback, with `profile: none`."
+            "Fills every slot asked for with what is best for this customer in this moment, reserves it, "
+            "records why, and answers once that is on the disk. A customer nobody knows gets a decision "
+            "from context and fallback, with `profile: none`. When `degraded` holds `contacts`, what the "
+            "customer was given before could not be looked back on: then there is no marketing."
         ),
         answer=DecisionAnswer,
         answers=examples.DECISION_ANSWERS,
@@ -97,8 +98,9 @@ OPERATIONS = (
         name="readDecision",
         summary="Read the record of a decision",
         description=(
-            "What was asked, known, considered and answered: every candidate with the stage it reached and "
-            "why. A decision of another channel or mode than the key's is not found."
+            "What was asked, known, considered, answered and reserved: every candidate with the stage it "
+            "reached, and the rule or bound that stopped it there. A decision of another channel or mode than "
+            "the key's is not found."
         ),
         answer=RecordAnswer,
         answers=examples.RECORDS,

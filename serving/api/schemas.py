@@ -53,8 +53,8 @@ class DecisionRequest(Struct, frozen=True, forbid_unknown_fields=True):
             max_length=MAX_CONTEXT,
             description=(
                 "What the channel knows of the moment: fields the catalogue declares, each one word, "
-                "number or true/false. `time` (RFC 3339 with offset) is the instant to decide for; "
-                "only test keys may set it."
+                "number or true/false. What it declares for systems needs the scope `context:assert`. `time` "
+                "(RFC 3339 with offset) is the instant to decide for; only test keys may set it."
             ),
             extra_json_schema={"additionalProperties": {"type": ["string", "number", "boolean"]}},
         ),
@@ -101,7 +101,7 @@ class PlacementAnswered(Struct, frozen=True):
 
 
 class DecisionAnswer(Struct, frozen=True):
-    """What to show."""
+    """What to show, the arm of each experiment the customer is in, and what Moment had to do without."""
 
     decision_id: str
     placements: tuple[PlacementAnswered, ...]
