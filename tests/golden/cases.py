@@ -3,8 +3,8 @@
 given
     ``catalogue`` (what differs from the base) and ``base`` (``bank``; the corner shop when left out);
     ``customer`` (features; a customer nobody knows when left out), ``zone``, ``language``, ``unit``;
-    ``consents`` (purposes, or ``gone``), ``opted_out``; ``contacts`` (or ``gone``), ``outcomes``, ``used``, and
-    ``merged`` (contacts and outcomes of an identity that turned out to be the same customer)
+    ``consents`` (purposes, or ``gone``), ``opted_out``; ``contacts`` (or ``gone``), ``outcomes``, ``used``,
+    and ``merged`` (contacts and outcomes of an identity that turned out to be the same customer)
 when
     ``at``, ``channel``, ``placements``, ``context``, ``trusted``, ``propensities``, ``evidence``, ``seed``
 then
@@ -17,10 +17,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 import serving.catalogue
 from moment.errors import InvalidRequest
@@ -46,10 +48,13 @@ FEATURES: Mapping[str, Column] = {
     "city": Column(ColumnType.STRING),
 }
 CASE = frozenset({"concept", "given", "when", "then"})
-GIVEN = frozenset(
-    "base catalogue customer zone language unit consents opted_out contacts outcomes used merged".split()
-)
-WHEN = frozenset("at channel placements context trusted propensities evidence seed".split())
+GIVEN = frozenset({"base", "catalogue", "customer", "zone", "language", "unit", "consents", "opted_out"}) | {
+    "contacts",
+    "outcomes",
+    "used",
+    "merged",
+}
+WHEN = frozenset({"at", "channel", "placements", "context", "trusted", "propensities", "evidence", "seed"})
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Propensities:
         return Scores(raw=propensity, propensity=propensity, evidence=evidence)
 
 
-def _aligned(known: Mapping[str, float], shortlist: Shortlist) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _aligned(known: Mapping[str, float], shortlist: Shortlist) -> NDArray[np.float64]:
     ids = [(one.treatment.treatment_id, one.action.action_id) for one in shortlist.contenders]
     return np.array([known.get(first, known.get(second, np.nan)) for first, second in ids], dtype=np.float64)
 
@@ -87,13 +92,13 @@ def read(case: Path) -> dict[str, Any]:
     return content
 
 
-def run(case: Mapping[str, Any], scratch: Path) -> list[str]:
+def run(case: Mapping[str, Any]) -> list[str]:
     """Decide, and return where the decision differs from what the case states."""
     unknown = sorted(_unknown(case))
     if unknown:
         return unknown
     given, when, then = case.get("given") or {}, case["when"], case["then"]
-    catalogue = catalogue_of(given, scratch)
+    catalogue = catalogue_of(given.get("base", "corner-shop"), yaml.safe_dump(given.get("catalogue") or {}))
     try:
         decision = _decided(catalogue, given, when)
     except InvalidRequest as refusal:
@@ -101,13 +106,14 @@ def run(case: Mapping[str, Any], scratch: Path) -> list[str]:
     return differences(then, {name: TELLERS[name](decision) for name in then if name != "refused"})
 
 
-def catalogue_of(given: Mapping[str, Any], scratch: Path) -> Catalogue:
-    """Return the base catalogue with what the case has different."""
-    base = given.get("base", "corner-shop")
-    file = scratch / "catalogue.yaml"
-    content = merged(_base(base), given.get("catalogue") or {})
-    file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    return load(file, FEATURES if base == "corner-shop" else {})
+@cache
+def catalogue_of(base: str, changes: str) -> Catalogue:
+    """Return a base catalogue with what the case has different, written as YAML."""
+    content = merged(yaml.safe_load(BASES[base].read_text(encoding="utf-8")), yaml.safe_load(changes))
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "catalogue.yaml"
+        file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        return load(file, FEATURES if base == "corner-shop" else {})
 
 
 def differences(expected: Any, found: Any, place: str = "") -> list[str]:  # noqa: ANN401  # YAML
@@ -152,7 +158,8 @@ def _unknown(case: Mapping[str, Any]) -> Iterable[str]:
     """Yield every name in a case that nothing here reads: a typo must not pass for a free choice."""
     told = frozenset(TELLERS) | {"refused"}
     parts = {"": (case, CASE)} | {
-        part: (case.get(part) or {}, names) for part, names in (("given", GIVEN), ("when", WHEN), ("then", told))
+        part: (case.get(part) or {}, names)
+        for part, names in (("given", GIVEN), ("when", WHEN), ("then", told))
     }
     for part, (written, names) in parts.items():
         for name in written:
@@ -160,8 +167,3 @@ def _unknown(case: Mapping[str, Any]) -> Iterable[str]:
                 yield f"{part}.{name}: there is no such thing; one of {', '.join(sorted(names))}"
     if not case.get("then"):
         yield "then: a case states what must come of it"
-
-
-@cache
-def _base(name: str) -> Any:  # noqa: ANN401  # YAML
-    return yaml.safe_load(BASES[name].read_text(encoding="utf-8"))

@@ -13,10 +13,10 @@ CASES = sorted((FOLDER / "decisions").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_golden_decision(path: Path, tmp_path: Path) -> None:
+def test_golden_decision(path: Path) -> None:
     case = read(path)
 
-    assert run(case, tmp_path) == [], case["concept"]
+    assert run(case) == [], case["concept"]
 
 
 def test_there_are_enough_cases_and_no_concept_comes_twice() -> None:
@@ -38,20 +38,18 @@ def test_there_are_enough_cases_and_no_concept_comes_twice() -> None:
         ("then", {"refused": "unknown-channel"}, ".refused"),
     ],
 )
-def test_a_name_that_is_not_known_fails_the_case(
-    part: str, name: dict[str, object], place: str, tmp_path: Path
-) -> None:
+def test_a_name_that_is_not_known_fails_the_case(part: str, name: dict[str, object], place: str) -> None:
     case = read(FOLDER / "decisions" / "highest_priority_wins.yaml")
-    assert run(case, tmp_path) == []
+    assert run(case) == []
     case[part] = {**(case.get(part) or {}), **name}
 
-    told = run(case, tmp_path)
+    told = run(case)
 
     assert len(told) == 1
     assert told[0].startswith(f"{place}: ")
 
 
-def test_a_case_that_states_nothing_fails(tmp_path: Path) -> None:
+def test_a_case_that_states_nothing_fails() -> None:
     case = read(FOLDER / "decisions" / "highest_priority_wins.yaml") | {"then": {}}
 
-    assert run(case, tmp_path) == ["then: a case states what must come of it"]
+    assert run(case) == ["then: a case states what must come of it"]

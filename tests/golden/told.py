@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from serving.decision.considered import Considered
@@ -30,9 +31,19 @@ def _placements(decision: Decision) -> object:
 
 def _of_each(decision: Decision, tell: Callable[[Considered], Scalar]) -> dict[str, dict[str, Scalar]]:
     """Return something of every considered candidate, by placement and name."""
+    return {filled.name: _of_placement(decision, filled.name, tell) for filled in decision.placements}
+
+
+def _of_placement(
+    decision: Decision, placement: str, tell: Callable[[Considered], Scalar]
+) -> dict[str, Scalar]:
+    here = [one for one in decision.considered if one.placement == placement]
+    times = Counter(one.candidate.action.action_id for one in here)
     return {
-        filled.name: {_name(one): tell(one) for one in decision.considered if one.placement == filled.name}
-        for filled in decision.placements
+        one.candidate.action.action_id
+        if times[one.candidate.action.action_id] == 1
+        else one.candidate.treatment.treatment_id: tell(one)
+        for one in here
     }
 
 
@@ -98,9 +109,4 @@ TELLERS: Mapping[str, Callable[[Decision], object]] = {
     "control": lambda decision: decision.control,
     "held_out": lambda decision: decision.held_out,
 }
-"""What ``then`` may name. Of candidates: by placement, then by action (by treatment where it has several)."""
-
-
-def _name(one: Considered) -> str:
-    several = len(one.candidate.action.treatments) > 1
-    return one.candidate.treatment.treatment_id if several else one.candidate.action.action_id
+"""What ``then`` may name. Of candidates: by placement, then by action (by treatment where several fit)."""
