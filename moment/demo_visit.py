@@ -124,19 +124,18 @@ def _tell(client: _Client, household: str, occasion: Occasion, versions: Mapping
 
 
 def _tell_offer(offer: dict[str, Any], record: dict[str, Any]) -> None:
-    scores = offer["scores"]
     click.echo(f"     {offer['rank']}. {click.style(offer['content']['title'], fg='green')}")
+    recorded = [one for placement in record["placements"] for one in placement["offers"]]
+    scores = next(one["scores"] for one in recorded if one["tracking_id"] == offer["tracking_id"])
     if scores["priority"] is None:
         click.echo("        fallback: nothing that competes was left for this slot")
         return
-    value = scores["priority"] / scores["propensity"]
-    shown = next(item for item in record["considered"] if item["action"] == offer["action"])
-    rule = f"; {shown['rule']}" if shown["rule"] else ""
+    weight = "" if scores["context_weight"] == 1 else f" x {scores['context_weight']:g} in this moment"
     chance = scores["action_probability"]
     explored = f"; picked to learn, with a chance of {chance:.2%}" if chance < _EXPLORED else ""
     click.echo(
-        f"        {scores['propensity']:.1%} likely to be redeemed x {value:.2f} worth "
-        f"= priority {scores['priority']:.3f}{explored}{rule}"
+        f"        {scores['propensity']:.1%} likely to be redeemed x {scores['value']:.2f} worth{weight} "
+        f"= priority {scores['priority']:.3f}{explored}"
     )
 
 

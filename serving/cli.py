@@ -98,8 +98,8 @@ def decide(
 ) -> None:
     """Decide for CUSTOMER here and now, without a server, and say why.
 
-    The same code as the service runs, in test mode: the decision is recorded, and what it offers counts
-    towards the limits of test traffic only. Without --at it decides as of the newest features.
+    The same code as the service runs, in test mode: it keeps to the limits of test traffic and is recorded,
+    but what it offers counts nowhere. Without --at it decides as of the newest features.
 
     \b
     Examples:
@@ -134,6 +134,7 @@ def decide(
             context=dict(_context(opened.catalogue, item) for item in context),
             time=time,
             include=("scores",),
+            reserves=False,
         )
         as_of = f"{time:%Y-%m-%d %H:%M %Z}" + (
             "" if at else ", the time of the newest features (--at names another)"

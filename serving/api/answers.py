@@ -14,6 +14,7 @@ from serving.api.schemas import (
     FeatureAnswered,
     FeatureUsed,
     OfferAnswered,
+    OfferFactors,
     PastDecision,
     PastOffer,
     PlacementAnswered,
@@ -155,7 +156,7 @@ def _offer(offer: RecordedOffer, content: dict[str, str], *, scores: bool) -> Of
         content=content,
         tracking_id=offer.tracking_id,
         expires_at=offer.expires_at,
-        scores=_scores(offer) if scores else UNSET,
+        scores=Scores(offer.propensity, offer.priority, offer.action_probability) if scores else UNSET,
     )
 
 
@@ -169,12 +170,8 @@ def _recorded_offer(offer: RecordedOffer, content: dict[str, str], *, scores: bo
         expires_at=offer.expires_at,
         reserved_until=offer.reserved_until,
         kind=offer.kind,
-        scores=_scores(offer) if scores else UNSET,
+        scores=msgspec.convert(offer, OfferFactors, from_attributes=True) if scores else UNSET,
     )
-
-
-def _scores(offer: RecordedOffer) -> Scores:
-    return Scores(offer.propensity, offer.priority, offer.action_probability)
 
 
 def _candidate(item: Considered, recalled: Recalled, *, scores: bool) -> CandidateConsidered:

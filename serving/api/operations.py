@@ -99,8 +99,8 @@ OPERATIONS = (
         summary="Read the record of a decision",
         description=(
             "What was asked, known, considered, answered and reserved: every candidate with the stage it "
-            "reached, and the rule or bound that stopped it there. A decision of another channel or mode than "
-            "the key's is not found."
+            "reached, and the rule or bound that stopped it there. A decision of another channel or mode "
+            "than the key's is not found."
         ),
         answer=RecordAnswer,
         answers=examples.RECORDS,

@@ -154,6 +154,18 @@ class CandidateConsidered(Struct, frozen=True):
     scores: CandidateScores | UnsetType = UNSET
 
 
+class OfferFactors(Struct, frozen=True):
+    """The numbers behind one offer as used; null where it did not compete, or was not simulated."""
+
+    propensity: float | None
+    value: float
+    context_weight: float
+    lever: float
+    priority: float | None
+    action_probability: float
+    probability_error: float | None
+
+
 class RecordedOfferAnswered(Struct, frozen=True):
     """An offer of a recorded decision: how it came to be, and how long it could be reported shown in time."""
 
@@ -165,7 +177,7 @@ class RecordedOfferAnswered(Struct, frozen=True):
     expires_at: datetime
     reserved_until: datetime | None
     kind: OfferKind
-    scores: Scores | UnsetType = UNSET
+    scores: OfferFactors | UnsetType = UNSET
 
 
 class RecordedPlacementAnswered(Struct, frozen=True):

@@ -31,6 +31,8 @@ class Ask:
         What the caller wants besides the offers.
     body_sha256
         Digest of the request as sent.
+    reserves
+        Whether what is offered counts from now on; False for who only looks at a decision.
     """
 
     customer_id: str | None
@@ -41,3 +43,4 @@ class Ask:
     request_id: str | None = None
     include: tuple[str, ...] = ()
     body_sha256: bytes = b""
+    reserves: bool = True

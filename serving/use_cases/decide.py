@@ -210,6 +210,8 @@ class Decide:
 
         With somebody nobody knows no contact is kept, but what is taken of budgets and volumes is.
         """
+        if not question.ask.reserves:
+            return None
         contacts = contacts_of(decision, tracking_ids(question.decision_id, decision))
         charges = self.catalogue.plan.contacts.budgets.charges(contacts, question.back.day)
         if question.ask.customer_id is None:

@@ -167,6 +167,15 @@ def test_what_expired_unseen_no_longer_counts_and_what_was_seen_does() -> None:
     assert shown(again) == ["coupon-ham", "coupon-jam"]
 
 
+def test_who_only_looks_keeps_to_limits_and_takes_nothing() -> None:
+    shop = Shop(more=ONE_TEA)
+    looks = [shop.decide(caller(), ask(reserves=False)) for _ in range(2)]
+    assert [shown(look) for look in looks] == 2 * [["coupon-tea", "coupon-ham"]]
+    assert held(shop) == ()
+    shop.decide(caller(), ask())
+    assert shown(shop.decide(caller(), ask(reserves=False))) == ["coupon-ham", "coupon-jam"]
+
+
 def test_test_and_live_traffic_have_limits_of_their_own() -> None:
     shop = Shop(more=ONE_TEA)
     shop.decide(caller(), ask())
