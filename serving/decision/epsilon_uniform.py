@@ -51,7 +51,6 @@ class EpsilonUniform:
     Examples
     --------
     >>> import numpy as np
-    from numpy.typing import NDArray
     >>> contest = Contest(priority=np.array([0.1, 0.3]), propensity=np.array([0.1, 0.1]))
     >>> EpsilonUniform(share=0.5).distribution(contest).probabilities
     array([0.25, 0.75])
