@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from serving.decision.actions import Action, Candidate, Distinct, Placement, Treatment
+from serving.decision.actions import Action, Candidate, Distinct, LawfulBasis, Placement, Treatment
 from serving.decision.catalogue import Catalogue
 from serving.decision.columns import Column, ColumnType
 from serving.decision.decision import Scores
@@ -32,8 +32,10 @@ NOW = datetime(2026, 3, 3, 11, tzinfo=UTC)
 COLUMNS = {"age": Column(ColumnType.INT), "spend": Column(ColumnType.FLOAT)}
 
 
-def treatment(name: str, *, channel: str = "web", places: tuple[str, ...] = ("home", "side")) -> Treatment:
-    return Treatment(TreatmentId(name), channel, places, "en", {"title": name})
+def treatment(
+    name: str, *, channel: str = "web", places: tuple[str, ...] = ("home", "side"), language: str = "en"
+) -> Treatment:
+    return Treatment(TreatmentId(name), channel, places, language, {"title": name})
 
 
 def action(
@@ -44,6 +46,7 @@ def action(
     rules: tuple[int, ...] = (),
     treatments: Iterable[Treatment] = (),
     purposes: frozenset[Purpose] = frozenset(),
+    mandatory: LawfulBasis | None = None,
 ) -> Action:
     return Action(
         action_id=ActionId(name),
@@ -56,6 +59,7 @@ def action(
         rules=tuple(RuleUse(Tier.ELIGIBLE, Level.ACTION, number) for number in rules),
         treatments=tuple(treatments) or (treatment(f"{name}-web"),),
         purposes=purposes,
+        mandatory=mandatory,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from random import Random
 from typing import ClassVar, TypeVar
 
@@ -64,6 +65,11 @@ class World:
         )
 
 
+_limits = st.builds(
+    Limit, st.just("z"), st.integers(1, 2), st.just(timedelta(days=7)), per=st.sampled_from(Per)
+)
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     case = draw(contact_cases())
@@ -78,20 +84,20 @@ def worlds(draw: st.DrawFn) -> World:
             Placement(case.channel, "side", 2),
         ),
         exploration=EpsilonUniform(0.5),
-        contact_policies=case.policies,
+        contact_policies=(*case.policies[:1], *draw(st.lists(_limits, max_size=1))),
         exclusions=case.exclusions,
         outbound=frozenset({"email"}),
         control=draw(st.sampled_from((None, Share(0.5, "control")))),
-        holdout=draw(st.sampled_from((None, Share(0.3, "holdout")))),
+        holdout=draw(st.sampled_from((None, Share(0.4, "holdout")))),
     )
-    purposes = draw(st.frozensets(st.sampled_from((Purpose.MARKETING, Purpose.PROFILING))))
-    consent = Consent(purposes | {Purpose.SERVICE}, opted_out=draw(st.integers(0, 9)) == 0)
+    purposes = draw(st.sampled_from(({Purpose.SERVICE}, *[{Purpose.SERVICE, Purpose.MARKETING}] * 3)))
+    consent = Consent(frozenset(purposes), opted_out=draw(st.integers(0, 14)) == 14)
     person = Customer(
         CustomerId("c"),
         ProfileKind.KNOWN,
         timezone=case.zone,
         language=draw(st.sampled_from((None, "de", "fr"))),
-        consent=None if draw(st.integers(0, 9)) == 0 else consent,
+        consent=None if draw(st.integers(0, 14)) == 14 else consent,
         unit=draw(st.sampled_from((None, *"uvwxyz"))),
     )
     spent = draw(st.frozensets(st.sampled_from(actions).map(lambda one: one.action_id), max_size=2))
@@ -107,7 +113,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 def _dressed(draw: st.DrawFn, bare: Action, channel: str) -> Action:
-    """Return an action with treatments, purposes and a volume."""
+    """Return an action with treatments, purposes, a volume and fewer exclusion sets."""
     languages = draw(st.lists(st.sampled_from(("en", "de", "de")), min_size=1, max_size=3))
     return replace(
         bare,
@@ -116,13 +122,14 @@ def _dressed(draw: st.DrawFn, bare: Action, channel: str) -> Action:
             treatment(
                 f"{bare.action_id}-{number}",
                 channel=channel,
-                places=draw(st.sampled_from((("home",), ("side",), ("home", "side")))),
+                places=draw(st.sampled_from((("home",), ("home", "side"), ("home", "side")))),
                 language=language,
             )
             for number, language in enumerate(languages)
         ),
         purposes=draw(st.frozensets(st.sampled_from((Purpose.MARKETING, Purpose.SERVICE)), max_size=2)),
         volume=draw(st.sampled_from((None, None, Allowance(total=5)))),
+        exclusions=draw(st.sampled_from(((), bare.exclusions, bare.exclusions))),
     )
 
 
@@ -299,7 +306,7 @@ def test_stated_probabilities_are_the_true_ones_jointly_over_placements_and_limi
             replace(action("m", group="z"), mandatory=LawfulBasis.CONTRACT),
             exploration=EpsilonUniform(0.7),
         ),
-        contact_policies=(Limit("one-of-a-group", 1, NOW - NOW.replace(day=1), per=Per.GROUP),),
+        contact_policies=(Limit("one-of-a-group", 1, timedelta(days=7), per=Per.GROUP),),
         exclusions=(Exclusion("pair"),),
     )
     left = shortlist(request(home=2, side=2), made, customer(), History(), NOW)
