@@ -27,6 +27,7 @@ from serving.decision.exploration import ActionDistribution, Contest, Exploratio
 from serving.decision.explorations import DEFAULT_EXPLORATION, EXPLORATIONS
 from serving.decision.greedy import Greedy
 from serving.decision.shortlist import shortlist
+from serving.decision.side_by_side import chances_within, part
 from serving.decision.softmax import Softmax
 from serving.decision.thompson import Thompson
 from serving.decision.uniform import Uniform
@@ -101,11 +102,6 @@ def typical(size: int = 8, seed: int = 1) -> Contest:
     return Contest(propensity * rng.uniform(20.0, 60.0, size), propensity)
 
 
-def permuted(contest: Contest, order: NDArray[np.intp]) -> Contest:
-    evidence = None if contest.evidence is None else contest.evidence[order]
-    return Contest(contest.priority[order], contest.propensity[order], evidence)
-
-
 @each
 @given(contest=contests())
 @settings(max_examples=50)
@@ -129,7 +125,7 @@ def test_chances_are_a_distribution(promise: Promise, contest: Contest) -> None:
 def test_the_same_contest_has_the_same_chances_and_is_left_as_it_was(
     promise: Promise, contest: Contest
 ) -> None:
-    copy = permuted(contest, np.arange(len(contest.priority)))
+    copy = part(contest, np.arange(len(contest.priority)))
     first = promise.exploration.distribution(contest)
     np.random.default_rng().random(3)  # whatever else is drawn in between
     again = promise.exploration.distribution(copy)
@@ -154,7 +150,7 @@ def test_the_order_of_competitors_does_not_matter(
 ) -> None:
     order = np.array(data.draw(st.permutations(range(len(contest.priority)))), dtype=np.intp)
     one = promise.exploration.distribution(contest)
-    other = promise.exploration.distribution(permuted(contest, order))
+    other = promise.exploration.distribution(part(contest, order))
 
     if promise.equivariant:
         np.testing.assert_allclose(other.probabilities, one.probabilities[order], rtol=1e-12, atol=1e-15)
@@ -182,6 +178,21 @@ def within_error(one: ActionDistribution, other: ActionDistribution, order: NDAr
     assert other.error is not None
     error = np.hypot(one.error, other.error[order])
     assert (np.abs(one.probabilities - other.probabilities[order]) <= 6.0 * error + 1e-15).all()
+
+
+@each
+@given(contest=contests(), data=st.data())
+@settings(max_examples=30)
+def test_contests_side_by_side_are_those_contests(
+    promise: Promise, contest: Contest, data: st.DataObject
+) -> None:
+    starts = data.draw(st.sets(st.integers(0, len(contest.priority) - 1)))
+    first = np.array(sorted(starts | {0}), dtype=np.intp)
+    found = chances_within(promise.exploration, contest, first)
+
+    parts = np.split(np.arange(len(contest.priority)), first[1:])
+    each_alone = [promise.exploration.distribution(part(contest, one)).probabilities for one in parts]
+    np.testing.assert_allclose(found, np.concatenate(each_alone), rtol=1e-12, atol=1e-15)
 
 
 @each
@@ -240,7 +251,7 @@ def joint(exploration: Exploration, contest: Contest, slots: int) -> dict[str, f
             found["".join(NAMES[index] for index in taken)] = chance
             return
         left = np.array([index for index in range(len(contest.priority)) if index not in taken])
-        chances = exploration.distribution(permuted(contest, left)).probabilities
+        chances = exploration.distribution(part(contest, left)).probabilities
         for index, one in zip(left.tolist(), chances.tolist(), strict=True):
             go((*taken, index), chance * one)
 
