@@ -97,10 +97,9 @@ def run(case: Mapping[str, Any]) -> list[str]:
     unknown = sorted(_unknown(case))
     if unknown:
         return unknown
-    given, when, then = case.get("given") or {}, case["when"], case["then"]
-    catalogue = catalogue_of(given.get("base", "corner-shop"), yaml.safe_dump(given.get("catalogue") or {}))
+    then = case["then"]
     try:
-        decision = _decided(catalogue, given, when)
+        decision = decided(case)
     except InvalidRequest as refusal:
         return differences(then, {"refused": refusal.code})
     return differences(then, {name: TELLERS[name](decision) for name in then if name != "refused"})
@@ -136,7 +135,10 @@ def differences(expected: Any, found: Any, place: str = "") -> list[str]:  # noq
     return [] if expected == found else [f"{place}: expected {expected!r}, found {found!r}"]
 
 
-def _decided(catalogue: Catalogue, given: Mapping[str, Any], when: Mapping[str, Any]) -> Decision:
+def decided(case: Mapping[str, Any]) -> Decision:
+    """Return what is decided of a case."""
+    given, when = case.get("given") or {}, case["when"]
+    catalogue = catalogue_of(given.get("base", "corner-shop"), yaml.safe_dump(given.get("catalogue") or {}))
     request = Request(
         channel=when.get("channel", "web"),
         placements=tuple(PlacementRequest(name, slots) for name, slots in when["placements"].items()),

@@ -24,7 +24,7 @@ GONE = "gone"
 RESERVED_FOR = timedelta(minutes=40)
 """How long a contact is reserved when its case does not say: what the placements have by default."""
 
-CONTACT = frozenset({"action", "at", "channel", "shown", "reserved_until", "late", "mandatory", "zone"})
+CONTACT = frozenset({"id", "action", "at", "channel", "shown", "reserved_until", "late", "mandatory", "zone"})
 OUTCOME = frozenset({"action", "at", "channel", "kind"})
 
 
@@ -72,7 +72,7 @@ def _contact(one: Mapping[str, Any], catalogue: Catalogue, channel: str, trackin
     _refuse_typos(one, CONTACT)
     action = catalogue.action(one["action"])
     return Contact(
-        tracking_id=tracking_id,
+        tracking_id=one.get("id", tracking_id),
         action_id=action.action_id,
         group=action.group,
         issue=action.issue,

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.cases import FOLDER, read, run
+from serving.decision.explanation import explain
+from serving.decision.reasons import Reason
+from tests.golden.cases import FOLDER, decided, read, run
 
 CASES = sorted((FOLDER / "decisions").glob("*.yaml"))
 
@@ -24,6 +26,15 @@ def test_there_are_enough_cases_and_no_concept_comes_twice() -> None:
 
     assert len(CASES) >= 60
     assert [concept for concept, times in concepts.items() if times > 1] == []
+
+
+def test_every_reason_there_is_comes_up_and_has_its_words() -> None:
+    cases = [read(path) for path in CASES]
+    decisions = [decided(case) for case in cases if "refused" not in case["then"]]
+    told = [one for decision in decisions for one in explain(decision.considered).candidates]
+
+    assert {one.reason for one in told} == set(Reason) - {Reason.UNDECIDED}
+    assert all(one.text.startswith(f"{one.stage}: ") for one in told)
 
 
 @pytest.mark.parametrize(
