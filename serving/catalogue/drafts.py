@@ -94,9 +94,10 @@ class Frame:
 def read_actions(root: Section, frame: Frame) -> tuple[DraftAction, ...]:
     """Return every action of the tree issue > group > action."""
     defaults = root.section("defaults", "defaults", required=False)
-    base = _inherit(Inherited(), defaults, Level.ISSUE, frame)
-    for use in base.rules:
-        defaults.fault(use.tier, "a rule belongs to an issue, a group or an action")
+    base = _inherit(Inherited(), defaults, None, frame)
+    for tier in Tier:
+        if tier in defaults.given and tier in defaults:
+            defaults.fault(tier, "a rule belongs to an issue, a group or an action")
     defaults.finish()
     return tuple(_actions(root, base, frame))
 
@@ -166,13 +167,13 @@ def _fallback(action_id: str, section: Section, language: str) -> DraftAction:
     return draft
 
 
-def _inherit(above: Inherited, section: Section, level: Level, frame: Frame) -> Inherited:
+def _inherit(above: Inherited, section: Section, level: Level | None, frame: Frame) -> Inherited:
     window = section.number("window_days", above=0.0) if "window_days" in section else above.window_days
     return Inherited(
         window_days=window,
         attributes={**above.attributes, **section.scalars("attributes")},
         treatments={**above.treatments, **dict(read_treatments(section, frame.language))},
-        rules=(*above.rules, *_rules(section, level)),
+        rules=(*above.rules, *(_rules(section, level) if level else ())),
         weights=(*above.weights, *_weights(section)),
         lever=above.lever * section.number("lever", 1.0, above=0.0),
         purposes=_purposes(section) if "purposes" in section else above.purposes,

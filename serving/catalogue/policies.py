@@ -67,7 +67,7 @@ def read_policies(root: Section, around: Surroundings) -> tuple[ContactPolicy, .
 
 def _policies(root: Section, around: Surroundings) -> Iterator[ContactPolicy]:
     for name, section in root.sections("contact_policies", "contact policy", required=False):
-        said = [kind for kind in _READERS if kind in section]
+        said = [kind for kind in _READERS if kind in section.given]
         if len(said) != 1:
             wrong = f"says {' and '.join(said)}" if said else "says nothing"
             section.fault("", f"{wrong}; a contact policy says one of {', '.join(_READERS)}")

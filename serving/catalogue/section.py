@@ -62,6 +62,11 @@ class Section:
         self._asked[key] = None
         return key in self._entries
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What was written, whether anybody asks for it or not."""
+        return tuple(self._entries)
+
     def fault(self, key: str, message: str, line: int | None = None) -> None:
         """Note what is wrong with an entry, or with the whole."""
         place = f"{self._file}:{line or self._lines.get(key, self.line)}"
