@@ -168,7 +168,8 @@ def _policy_words(policy: ContactPolicy, stopped: StoppedBy, reason: Reason) -> 
     if isinstance(policy, Limit):
         where = " on this channel" if policy.per_channel else ""
         own = ", with this answer's own" if reason is Reason.LIMIT_USED_UP else ""
-        counted = f"{_amount(stopped.observed)} {policy.counts} {_SHARED[policy.per]}{where}"
+        what = policy.counts.removesuffix("s") if stopped.observed == 1 else policy.counts
+        counted = f"{_amount(stopped.observed)} {what} {_SHARED[policy.per]}{where}"
         return f"{counted} {_window(policy.window)}{own}, at most {policy.most}"
     if isinstance(policy, QuietHours):
         minutes = round((stopped.observed or 0.0) * 3600) // 60
