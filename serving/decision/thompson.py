@@ -28,6 +28,9 @@ LEADERS = 64
 BISECTIONS = 20
 """Steps in which it is found."""
 
+FEW = 4
+"""So many competitors are all played: that takes less than finding the bar."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thompson:
@@ -43,11 +46,13 @@ class Thompson:
     There is no closed form for the chance of being the best of many; it is simulated, and the frequencies
     **are** the distribution: what is drawn from is exactly what is stated, and ``error`` says how far it may
     be from the ideal. The simulation is seeded with the SHA-256 of the contest, so the same contest has the
-    same distribution in every process. Equals share a win. A competitor that could provably not expect a
-    win in thousands of such simulations is not played and has none.
+    same distribution in every process (another release of numpy may draw other numbers). Equals share a win.
+    A competitor that could provably not expect a win in thousands of such simulations is not played and has
+    none.
 
     Use ``EpsilonUniform`` over it where every chance must be positive: here it can be zero. Use ``Softmax``
-    where time is short: a simulation of 1,000 over 200 competitors takes milliseconds. A priority that is not
+    where time is short: a simulation of 1,000 over 200 competitors takes milliseconds for each slot, and each
+    action with several treatments is a contest of its own. A priority that is not
     proportional to the propensity (an own formula) is still scaled as if it were. The error holds per
     competitor, not for all at once.
 
@@ -172,7 +177,7 @@ class _Posterior:
         unlikely = math.log(2.0 / chance)
         leaders = self.only(np.argsort(-self.priority, kind="stable")[:LEADERS])
         low, high = 0.0, float(leaders.priority[0])
-        if high <= 0.0:
+        if high <= 0.0 or len(self.priority) <= FEW:
             return np.zeros(len(self.priority), dtype=np.bool_)
         for _ in range(BISECTIONS):
             bar = (low + high) / 2.0
