@@ -95,8 +95,8 @@ class FunnelCounts(Struct, frozen=True):
 class RecordedOffer(Struct, frozen=True):
     """One filled slot, with the factors of its priority and its action probability π.
 
-    `probability_error` is the standard error of a π that was simulated. `reserved_until` is None where the
-    offer holds no reservation: a fallback, a visitor nobody knows, a contact store that is gone.
+    `reserved_until` is None where the offer holds no reservation: a fallback, a visitor nobody knows, a
+    contact store that is gone.
     """
 
     rank: int
@@ -112,7 +112,6 @@ class RecordedOffer(Struct, frozen=True):
     lever: float
     priority: float | None
     action_probability: float
-    probability_error: float | None = None
     reserved_until: datetime | None = None
 
 
@@ -196,10 +195,11 @@ class Personal(Struct, frozen=True):
 class DecisionRecord(Struct, frozen=True, kw_only=True):
     """One decision.
 
-    `attempt` counts how often it was decided until nothing had changed meanwhile; `seed` and all else are of
-    the last one. `exploration` names the policy that gave π; `used` is what was used of the actions that have
-    a budget or a volume. `personal` is None once it was erased. `latency_ms` is by stage, up to the writing
-    of the record, all attempts together.
+    `attempt` counts how often it was decided until nothing had changed meanwhile, 4 is the fallback after
+    three; `seed` and all else are of the last one. `exploration` names the policy that gave π, and how often
+    it simulates where it does. `used` is what was used of the actions that have a budget or a volume.
+    `personal` is None once it was erased. `latency_ms` is by stage, up to the writing of the record, all
+    attempts together.
     """
 
     format: int = FORMAT

@@ -155,7 +155,7 @@ class CandidateConsidered(Struct, frozen=True):
 
 
 class OfferFactors(Struct, frozen=True):
-    """The numbers behind one offer as used; null where it did not compete, or was not simulated."""
+    """The numbers behind one offer, as used; null where it did not compete."""
 
     propensity: float | None
     value: float
@@ -163,7 +163,6 @@ class OfferFactors(Struct, frozen=True):
     lever: float
     priority: float | None
     action_probability: float
-    probability_error: float | None
 
 
 class RecordedOfferAnswered(Struct, frozen=True):

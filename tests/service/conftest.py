@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from moment.home import Home
+from serving.bootstrap import PACKAGED_CATALOGUE
 
 PROJECT = Path(__file__).parents[2]
 READY_SECONDS = 120
@@ -55,6 +56,19 @@ def key(home: Home) -> str:
     return path.read_text().strip()
 
 
+@pytest.fixture(scope="session")
+def sure_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The groceries without chance and with one limit, in the app: elsewhere tests may share customers."""
+    text = PACKAGED_CATALOGUE.read_text("utf-8")
+    text, explored = re.subn(r"^exploration: .*$", "exploration: greedy", text, flags=re.MULTILINE)
+    limited = "contact_policies:\n  twice: {limit: 2, window: 7d, channels: [app]}\n"
+    text, policies = re.subn(r"^contact_policies:\n(?:[ #].*\n)+", limited, text, flags=re.MULTILINE)
+    assert (explored, policies) == (1, 1)
+    path = tmp_path_factory.mktemp("catalogue") / "sure.yaml"
+    path.write_text(text, "utf-8")
+    return path
+
+
 @dataclass
 class Server:
     """A running ``moment serve`` with two workers."""
@@ -84,12 +98,12 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(home: Home, key: str) -> Iterator[Server]:
+def server(home: Home, key: str, sure_catalogue: Path) -> Iterator[Server]:
     """The real service on a free port. At the end it must stop cleanly, having told no secrets."""
     command = [sys.executable, "-m", "moment.cli", "serve", "--port", "0", "--workers", "2"]
     process = subprocess.Popen(
         command,
-        env=environment(home),
+        env=environment(home) | {"MOMENT_CATALOGUE": str(sure_catalogue)},
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

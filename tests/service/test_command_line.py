@@ -58,7 +58,8 @@ def test_wrong_options_are_said_so(empty: Home, options: list[str], words: str) 
 
 
 DECISIONS = {
-    "explained": ("1", "--context", "device=phone", "--explain"),
+    "explained": ("8", "--context", "device=phone", "--explain"),
+    "one action": ("8", "--action", "coupon-laxatives", "--slots", "1"),
     "as JSON": ("nobody", "--at", "2018-01-01T18:00:00Z", "--placement", "checkout", "--json"),
 }
 
@@ -78,12 +79,23 @@ def test_decide_says_the_time_the_offers_and_why(
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("As of 2017-12-31 00:00 UTC, the time of the newest features")
-    assert lines[1] == "Customer 1, persona Regulars, on web"
+    assert lines[1] == "Customer 8, persona Regulars, on web"
     assert "home (3 of 3 slots)" in lines
     text = " ".join(done.stdout.split())
     assert "= priority" in text
     assert "Funnel: 158 considered → 158 available →" in text
     assert "is false: context.channel = 'web'" in text
+    stages = [line.partition(" (")[0] for line in lines if line.startswith("Why not: ")]
+    assert stages[0] == "Why not: arbitration"
+    assert stages[-1] == "Why not: eligible"
+
+
+def test_decide_tells_all_of_one_action(decided: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    done = decided["one action"]
+    assert done.returncode == 0, done.stderr
+    assert "coupon-laxatives in home, as coupon-laxatives-web" in done.stdout
+    assert "  context.channel: web, must be = app" in done.stdout
+    assert "coupon-beef" not in done.stdout
 
 
 def test_decide_prints_json_for_scripts(decided: dict[str, subprocess.CompletedProcess[str]]) -> None:
@@ -92,7 +104,8 @@ def test_decide_prints_json_for_scripts(decided: dict[str, subprocess.CompletedP
     answer = json.loads(done.stdout)
     assert (answer["profile"], answer["mode"]) == ("none", "test")
     assert answer["placements"][0]["name"] == "checkout"
-    assert answer["placements"][0]["offers"][0]["expires_at"] == "2018-01-01T18:30:00Z"
+    assert answer["placements"][0]["offers"][0]["expires_at"] == "2018-01-01T18:15:00Z"
+    assert "explanation" not in answer
 
 
 def test_keys_are_made_listed_and_revoked(empty: Home) -> None:

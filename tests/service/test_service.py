@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -116,11 +117,46 @@ def test_one_request_asked_by_many_at_once_is_decided_once(server: Server) -> No
 def test_many_clients_are_all_answered(server: Server) -> None:
     def ask(number: int) -> str:
         with server.client() as client:
-            return str(decide(client, customer_id=str(number % 9 + 1))["decision_id"])
+            return str(decide(client, customer_id=str(number % 7 + 1))["decision_id"])
 
     with ThreadPoolExecutor(16) as pool:
         decisions = list(pool.map(ask, range(200)))
     assert len(set(decisions)) == 200
+
+
+def test_two_workers_keep_one_limit_whoever_asks_at_once(server: Server) -> None:
+    """Each coupon may reach a customer twice in the app; 24 requests at once want the same best two."""
+
+    def ask(_: int) -> list[tuple[str, str]]:
+        with server.client() as client:
+            answer = decide(client, customer_id="3", channel="app")
+        return [(offer["tracking_id"], offer["action"]) for offer in answer["placements"][0]["offers"]]
+
+    with ThreadPoolExecutor(12) as pool:
+        offered = {offer for offers in pool.map(ask, range(24)) for offer in offers}
+    with closing(sqlite3.connect(server.home.database)) as database:
+        query = "SELECT tracking_id, action_id FROM contacts WHERE customer_ref = '3' AND channel = 'app'"
+        kept = database.execute(query).fetchall()
+    assert set(kept) == {(name, action) for name, action in offered if action != "weekly-flyer"}
+    assert max(Counter(action for _, action in kept).values()) == 2
+    # Nobody falls back but after three others were decided
+    assert len(kept) >= 6
+
+
+def test_what_two_decisions_reserved_the_third_does_not_offer(client: httpx.Client) -> None:
+    asked = {"customer_id": "4", "channel": "app", "placements": [{"name": "wallet"}]}
+    answers = [decide(client, **asked) for _ in range(3)]
+    first, second, third = (
+        {offer["action"] for offer in answer["placements"][0]["offers"]} for answer in answers
+    )
+    assert first == second
+    assert not first & third
+    record = client.get(f"/v1/decisions/{answers[2]['decision_id']}").json()
+    stopped = {item["action"]: item for item in record["considered"] if item["reason"] == "limit_reached"}
+    assert first == set(stopped)
+    assert {(item["policy"]["name"], item["policy"]["observed"]) for item in stopped.values()} == {
+        ("twice", 2.0)
+    }
 
 
 def test_a_revoked_key_is_refused_by_every_worker_at_once(server: Server) -> None:
