@@ -20,6 +20,7 @@ _PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FILE = click.argument("file", type=_PATH, envvar="MOMENT_CATALOGUE", default=_PACKAGED)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 _SAME, _DIFFERENT = 0, 1
+_LISTED = 6
 
 
 class _Trouble(click.ClickException):
@@ -70,9 +71,11 @@ def check(file: Path, *, as_json: bool) -> None:
         return
     click.echo(f"{file.name} is sound: {summary(found)}.")
     if lacking:
-        names = ", ".join(lacking)
-        click.echo(f"No feature is called {names}: a service refuses this catalogue until one is.", err=True)
-    click.echo(f"Next: `{_show_command(file)}`, or `MOMENT_CATALOGUE={file} moment serve`.", err=True)
+        more = f" and {len(lacking) - _LISTED} more" if len(lacking) > _LISTED else ""
+        listed = ", ".join(lacking[:_LISTED])
+        click.echo(f"Not features yet, so a service refuses it: {listed}{more}.", err=True)
+    serve = "" if lacking else f", or `MOMENT_CATALOGUE={file} moment serve`"
+    click.echo(f"Next: `{_show_command(file)}`{serve}.", err=True)
 
 
 @catalogue.command()

@@ -148,6 +148,13 @@ def test_every_text_has_what_it_asks_for(bank: Catalogue) -> None:
         assert wanted <= set(action.attributes), action.action_id
 
 
+def test_whatever_competes_is_worth_more_than_it_costs_to_carry_out(bank: Catalogue) -> None:
+    for action in bank.actions:
+        cost = action.attributes["handling_cost"]
+        assert isinstance(cost, float)
+        assert action.mandatory or action.value > cost, action.action_id
+
+
 def test_no_rule_is_dead(simulation: Simulation) -> None:
     true, false = (np.any(simulation.truth == code, axis=0).tolist() for code in (0, 1))
     rules = {

@@ -184,7 +184,8 @@ def test_check_says_which_features_a_catalogue_waits_for(tmp_path: Path) -> None
     scripted = CliRunner().invoke(catalogue, ["check", str(path), "--json"])
 
     assert answer.exit_code == 0
-    assert "No feature is called credit_ok: a service refuses this catalogue until one is." in answer.stderr
+    assert "Not features yet, so a service refuses it: credit_ok." in answer.stderr
+    assert "moment serve" not in answer.stderr
     assert json.loads(scripted.stdout)["missing_columns"] == ["credit_ok"]
 
 

@@ -160,6 +160,10 @@ def test_columns_the_features_lack_are_known(bank: Catalogue) -> None:
     assert missing_columns(bank, {"age", "credit_ok"}) == ()
 
 
+def test_the_digest_is_the_same_with_and_without_features(bank: Catalogue, tmp_path: Path) -> None:
+    assert load(written(WHOLE, tmp_path)).digest == bank.digest
+
+
 @pytest.mark.parametrize("formula", ["propensity * account_age", "value"])
 def test_columns_of_a_formula_count_in_arms_too(formula: str, tmp_path: Path) -> None:
     text = WHOLE.replace("formula: value}", f"formula: {formula}}}").replace(
