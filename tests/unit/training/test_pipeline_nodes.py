@@ -74,12 +74,27 @@ OUTCOMES = pd.DataFrame(
 
 @pytest.fixture
 def rows() -> pd.DataFrame:
-    return nodes.label(PRESENTATIONS, OUTCOMES, positive=["redeemed"], record=RECORD)
+    return nodes.label(PRESENTATIONS, OUTCOMES, positive={"coupon-tea": "redeemed"}, record=RECORD)
 
 
 def test_only_the_positive_outcome_within_the_window_is_an_answer(rows: pd.DataFrame) -> None:
     answered = set(rows.loc[rows["answered"] == 1, "presentation_id"])
     assert answered == {"answered in time", "tested, answered"}
+
+
+def test_each_action_has_its_own_positive_outcome() -> None:
+    mixed = PRESENTATIONS.assign(
+        action_id=PRESENTATIONS["action_id"].where(
+            PRESENTATIONS["presentation_id"] != "clicked only", "recipe"
+        )
+    )
+    positive = {"coupon-tea": "redeemed", "recipe": "clicked"}
+    rows = nodes.label(mixed, OUTCOMES, positive=positive, record=RECORD)
+    answered = set(rows.loc[rows["answered"] == 1, "presentation_id"])
+
+    assert answered == {"answered in time", "tested, answered", "clicked only"}
+    nobody = nodes.label(mixed, OUTCOMES, positive={}, record=RECORD)
+    assert not nobody["answered"].any()
 
 
 def test_what_was_presented_before_the_record_begins_is_left_out(rows: pd.DataFrame) -> None:
@@ -89,7 +104,7 @@ def test_what_was_presented_before_the_record_begins_is_left_out(rows: pd.DataFr
 
 def test_rows_know_their_window_and_whether_it_closed_and_their_order_is_fixed(rows: pd.DataFrame) -> None:
     shuffled = PRESENTATIONS.sample(frac=1.0, random_state=3)
-    again = nodes.label(shuffled, OUTCOMES, positive=["redeemed"], record=RECORD)
+    again = nodes.label(shuffled, OUTCOMES, positive={"coupon-tea": "redeemed"}, record=RECORD)
     pd.testing.assert_frame_equal(rows, again)
     by_name = rows.set_index("presentation_id")
     assert not by_name.loc["not closed", "closed"]

@@ -33,7 +33,7 @@ class Record:
 
 
 def label(
-    presentations: pd.DataFrame, outcomes: pd.DataFrame, *, positive: Sequence[str], record: Record
+    presentations: pd.DataFrame, outcomes: pd.DataFrame, *, positive: Mapping[str, str], record: Record
 ) -> pd.DataFrame:
     """Say of every presentation whether it was answered in its window, and when that could be known.
 
@@ -45,7 +45,7 @@ def label(
     outcomes
         Canonical rows: ``presentation_id, kind, occurred_at``.
     positive
-        Kinds of outcome that count.
+        Each action's positive outcome: the kind of outcome that counts. An action without one has no answer.
     record
         A presentation before the record begins is left out: neither its features nor all of its window are
         in the data.
@@ -58,8 +58,9 @@ def label(
         ``answered == 0`` a negative; before that it is unknown.
     """
     rows = presentations.loc[presentations["occurred_at"] >= record.begins].copy()
-    counted = outcomes.loc[outcomes["kind"].isin(list(positive)), ["presentation_id", "occurred_at"]]
-    first = counted.groupby("presentation_id")["occurred_at"].min()
+    wanted = rows.set_index("presentation_id")["action_id"].map(positive)
+    counts = outcomes["kind"].astype(object) == outcomes["presentation_id"].map(wanted).astype(object)
+    first = outcomes.loc[counts].groupby("presentation_id")["occurred_at"].min()
     answered_at = rows["presentation_id"].map(first)
     in_window = (answered_at >= rows["occurred_at"]) & (answered_at <= rows["window_ends_at"])
     rows["answered"] = in_window.astype(np.int8)

@@ -46,7 +46,6 @@ class PropensitySettings(Settings, frozen=True):
     """All settings of the pipeline."""
 
     split_on: date
-    positive: tuple[str, ...]
     seed: int
     model: ModelSettings
     evaluation: EvaluationSettings

@@ -58,7 +58,7 @@ def summarize(
         gates=judge(settings.gates, measured.figures),
         pooled_actions=_pooled(data, measured),
         leaking=leaking(data),
-        parameters=parameters(measured, settings),
+        parameters=parameters(data, measured, settings),
         notes=notes(data, measured),
         data_digest=data.digest,
         seconds=0.0,
@@ -143,13 +143,15 @@ def _pooled(data: TrainingSet, measured: Measured) -> tuple[str, ...]:
     return tuple(sorted(data.actions.keys() - measured.winner.calibration_.action_offsets.keys()))
 
 
-def parameters(measured: Measured, settings: PropensitySettings) -> Mapping[str, Parameter]:
+def parameters(
+    data: TrainingSet, measured: Measured, settings: PropensitySettings
+) -> Mapping[str, Parameter]:
     """Return the settings of a run and what tuning and calibration made of them."""
     model, calibration = settings.model, measured.winner.calibration_
     found: dict[str, Parameter] = {
         "winner": measured.kind.value,
         "split_on": settings.split_on.isoformat(),
-        "positive": ", ".join(settings.positive),
+        "positive": ", ".join(sorted(set(data.positive.values()))),
         "leave_out": ", ".join(settings.leave_out),
         "seed": settings.seed,
         "trials": model.trials,

@@ -55,6 +55,8 @@ class TrainingSet:
         Columns of ``frame``, and the customer features behind them.
     actions
         The catalogue's actions by id.
+    positive
+        The kind of outcome that answers each action, by its id.
     record
         The span of time the data speaks of.
     left_out
@@ -71,6 +73,7 @@ class TrainingSet:
     layout: RowLayout
     contract: FeatureContract
     actions: Mapping[str, ActionFacts]
+    positive: Mapping[str, str]
     record: nodes.Record
     left_out: Mapping[str, int]
     snapshots: tuple[datetime, ...]
@@ -122,10 +125,12 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
         The catalogue is wrong, or lacks actions that were presented.
     """
     path = catalogue or GROCERIES
-    actions = {str(action.action_id): action_facts(action) for action in catalogues.load(path).actions}
+    catalogued = catalogues.load(path).actions
+    actions = {str(action.action_id): action_facts(action) for action in catalogued}
+    positive = {str(action.action_id): action.positive_outcome for action in catalogued}
     with step("Read what was presented and what was answered"):
         presentations, outcomes, record = _read(home)
-        labelled = nodes.label(presentations, outcomes, positive=settings.positive, record=record)
+        labelled = nodes.label(presentations, outcomes, positive=positive, record=record)
         split = nodes.split(labelled, settings.split_at)
         rows = labelled.loc[split.used].reset_index(drop=True)
     with step(f"Look up {rows['customer_id'].nunique():,} customers as they were at each campaign"):
@@ -145,6 +150,7 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
         layout=layout,
         contract=store.contract,
         actions=actions,
+        positive=positive,
         record=record,
         left_out={
             "before the record begins": len(presentations) - len(labelled),
