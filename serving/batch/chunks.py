@@ -15,7 +15,7 @@ from serving.batch.deciding import Decider, Refused
 from serving.batch.people import People
 from serving.batch.rows import Form
 from serving.batch.tally import Given, Tally
-from serving.decision.contact_check import Lookback
+from serving.decision.contact_plan import Lookback
 from serving.decision.decision import Offer
 from serving.decision.values import ActionId, History, Used
 from serving.ports import Standing

@@ -175,7 +175,7 @@ class Decider:
         contexts = [
             complete_context(self._request, self.catalogue.context, self._ask.at, zone) for zone in zones
         ]
-        verdicts = self._truth.verdicts(people.table.take(list(places)), contexts, np.array(context, np.intp))
+        verdicts = self._truth.verdicts(people.table.take(np.array(places, np.int64)), contexts, np.array(context, np.intp))
         return [
             Turn(
                 place,

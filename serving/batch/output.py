@@ -87,8 +87,9 @@ def _csv_writer(path: Path, schema: pa.Schema) -> Any:  # noqa: ANN401
 
 def _as_text(table: pa.Table) -> pa.Table:
     """Return the table with instants in ISO 8601."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     place = table.schema.get_field_index("expires_at")
-    stamps = pc.strftime(pc.cast(table["expires_at"], "timestamp[s, UTC]", safe=False), "%Y-%m-%dT%H:%M:%SZ")
+    stamps = pc.strftime(pc.cast(table["expires_at"], pa.timestamp("s"), safe=False), "%Y-%m-%dT%H:%M:%SZ")
     return table.set_column(place, "expires_at", stamps)

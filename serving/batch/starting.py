@@ -24,6 +24,7 @@ from serving.batch.tally import Tally
 from serving.bootstrap import catalogue_path, load_catalogue
 from serving.catalogue.feature_columns import feature_columns
 from serving.decision.catalogue import Catalogue
+from serving.ports import Clock
 from serving.records import Mode
 from serving.settings import Settings
 
@@ -129,7 +130,9 @@ class Batch:
         return Bounds(plan.budgets, newcomer.history.used)
 
 
-def check(typed: Typed, settings: Settings, contract: FeatureContract) -> tuple[Catalogue, BatchAsk]:
+def check(
+    typed: Typed, settings: Settings, contract: FeatureContract, now: datetime
+) -> tuple[Catalogue, BatchAsk]:
     """Return the catalogue and what is asked, for now at the typed time or the present.
 
     Nothing here takes long: what is wrong is said at once.
@@ -142,7 +145,7 @@ def check(typed: Typed, settings: Settings, contract: FeatureContract) -> tuple[
         The catalogue is wrong.
     """
     check_file(typed.out)
-    _check_time(typed, utc_now())
+    _check_time(typed, now)
     catalogue = load_catalogue(settings, contract)
     placement = find_placement(catalogue, typed.placement, typed.channel)
     ask = BatchAsk(
@@ -151,7 +154,7 @@ def check(typed: Typed, settings: Settings, contract: FeatureContract) -> tuple[
         slots=slots_of(placement, typed.slots),
         where=" ".join(typed.where.split()),
         condition=condition_of(typed.where, feature_columns(contract)),
-        at=(typed.at or utc_now()).astimezone(UTC),
+        at=(typed.at or now).astimezone(UTC),
         mode=typed.mode,
         reserve=typed.reserve,
         content=typed.content,
@@ -159,7 +162,7 @@ def check(typed: Typed, settings: Settings, contract: FeatureContract) -> tuple[
     return catalogue, ask
 
 
-def start(typed: Typed, home: Home, settings: Settings) -> Batch:
+def start(typed: Typed, home: Home, settings: Settings, clock: Clock = utc_now) -> Batch:
     """Check everything and return the batch, ready to run.
 
     Raises
@@ -175,7 +178,7 @@ def start(typed: Typed, home: Home, settings: Settings) -> Batch:
     from features.store import FeatureStore
 
     contract = customer_contract()
-    catalogue, ask = check(typed, settings, contract)
+    catalogue, ask = check(typed, settings, contract, clock())
     store = FeatureStore(home)
     models = Models.open(home, contract.digest())
 

@@ -81,7 +81,7 @@ class TruthTable:
         return truth
 
     def _settled(self, truth: NDArray[np.int8]) -> Verdicts:
-        size = max(1, _CELLS_AT_ONCE // self._plan.root.size)
+        size = max(1, _CELLS_AT_ONCE // max(1, self._plan.predicate.size))
         parts = [self._plan.settle(truth[start : start + size]) for start in range(0, len(truth), size)]
         if not parts:
             return self._plan.settle(truth)
