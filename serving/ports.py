@@ -17,7 +17,7 @@ from moment.errors import InvariantViolation, MomentError
 from serving.decision.actions import Candidate
 from serving.decision.budgets import Charge
 from serving.decision.catalogue import Catalogue
-from serving.decision.contact_check import Lookback
+from serving.decision.contact_plan import Lookback
 from serving.decision.decision import Scores
 from serving.decision.values import Contact, FeatureState, History, Scalar
 from serving.records import DecisionRecord, Mode

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from serving.decision.budgets import MILLIONTHS, Charge, first_full, to_millionths
-from serving.decision.contact_check import Lookback
+from serving.decision.contact_plan import Lookback
 from serving.decision.values import ActionId, Contact, History, PastOutcome, Used
 from serving.ports import Reservation, StaleHistory, Standing, Verdict
 from serving.records import Mode

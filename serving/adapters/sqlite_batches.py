@@ -10,7 +10,7 @@ from typing import Any
 
 from moment.errors import DependencyError
 from serving.adapters.database import PerThread
-from serving.decision.contact_check import Lookback
+from serving.decision.contact_plan import Lookback
 from serving.decision.values import History
 from serving.ports import ContactLedger, Standing
 from serving.records import DecisionRecord, Mode, Sealable, load

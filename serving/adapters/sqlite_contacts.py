@@ -25,7 +25,7 @@ from serving.adapters.sqlite_reserving import (
     set_link,
 )
 from serving.decision.budgets import MILLIONTHS
-from serving.decision.contact_check import Lookback
+from serving.decision.contact_plan import Lookback
 from serving.decision.values import ActionId, Contact, History, PastOutcome, Used
 from serving.ports import Standing, Verdict
 from serving.records import Mode

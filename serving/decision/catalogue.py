@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from serving.decision.actions import Action, Candidate, ContextField, Exclusion, Placement
 from serving.decision.contact import ContactPolicy
-from serving.decision.contact_check import make_contact_plan
+from serving.decision.contact_plan import make_contact_plan
 from serving.decision.digest import digest_of
 from serving.decision.experiments import Layer, Share
 from serving.decision.exploration import Exploration

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from serving.decision.actions import Action, Candidate, Placement
 from serving.decision.budgets import BudgetPlan
 from serving.decision.consent import ConsentPlan
-from serving.decision.contact_check import ContactPlan
+from serving.decision.contact_plan import ContactPlan
 from serving.decision.rule_plan import RulePlan, make_rule_plan
 from serving.decision.rules import Rule
 from serving.decision.slates import Slate, make_slate

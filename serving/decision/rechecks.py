@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.decision.actions import Distinct
-from serving.decision.contact_check import ContactCheck, PolicyVerdicts
+from serving.decision.contact_check import ContactCheck
+from serving.decision.contact_plan import PolicyVerdicts
 from serving.decision.plan import Plan
 from serving.decision.reasons import Reason
 from serving.decision.shortlist import Shortlist

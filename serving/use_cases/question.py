@@ -10,7 +10,7 @@ from datetime import datetime
 
 from features.contract import FeatureValue
 from serving.decision.catalogue import Catalogue
-from serving.decision.contact_check import Lookback
+from serving.decision.contact_plan import Lookback
 from serving.decision.values import Customer, CustomerId, PlacementRequest, ProfileKind, Request
 from serving.ports import CustomerFacts, Scope
 from serving.records import Mode

@@ -37,7 +37,8 @@ from serving.adapters.sqlite_records import SqliteRecords
 from serving.decision.actions import Action, Allowance
 from serving.decision.budgets import MILLIONTHS, to_millionths
 from serving.decision.contact import CalendarWindow, Counting, Limit, Per
-from serving.decision.contact_check import ContactCheck, Lookback, make_contact_plan
+from serving.decision.contact_check import ContactCheck
+from serving.decision.contact_plan import Lookback, make_contact_plan
 from serving.decision.values import ActionId, Contact, Used
 from serving.decision.windows import first_instant, local_day
 from serving.ports import ContactLedger, DecisionRecords, Entry, Reservation, StaleHistory, Standing, Verdict
@@ -142,7 +143,7 @@ class Ledgers(RuleBasedStateMachine):
 
     # Steps
 
-    @rule(minutes=st.sampled_from((1, 10, 39, 40, 41, 179, 360, 720, 1440)))
+    @rule(minutes=st.sampled_from((1, 10, 37, 38, 39, 40, 179, 360, 720, 1440)))
     def time_passes(self, minutes: int) -> None:
         self.now += minutes * MINUTE
 
@@ -155,9 +156,11 @@ class Ledgers(RuleBasedStateMachine):
         """Decide on what was seen before, however long ago; several may decide on the same."""
         return multiple(*self.append(look, wishes[:most], None))
 
-    @rule(target=offers, customer=st.sampled_from(CUSTOMERS), wishes=WISHES, most=st.integers(1, 3))
-    def decide_at_once(self, customer: str, wishes: list[int], most: int) -> MultipleResults[str]:
-        look = self.look(customer, self.now)
+    @rule(
+        target=offers, customer=st.sampled_from(CUSTOMERS), wishes=WISHES, most=st.integers(1, 3), skew=SKEWS
+    )
+    def decide_at_once(self, customer: str, wishes: list[int], most: int, skew: int) -> MultipleResults[str]:
+        look = self.look(customer, self.now + skew * MINUTE)
         stored = self.append(look, wishes[:most], None)
         assert len(stored) == len(self.picks(look, wishes[:most])), "refused, though nothing had changed"
         return multiple(*stored)

@@ -21,7 +21,8 @@ from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.decision.actions import Action
 from serving.decision.contact import Limit, Per
-from serving.decision.contact_check import ContactCheck, ContactPlan, make_contact_plan
+from serving.decision.contact_check import ContactCheck
+from serving.decision.contact_plan import ContactPlan, make_contact_plan
 from serving.decision.values import ActionId, Contact, History
 from serving.ports import Entry, Reservation, StaleHistory
 from serving.records import DecisionRecord, Mode

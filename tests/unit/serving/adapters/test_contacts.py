@@ -18,7 +18,7 @@ from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.decision.actions import Allowance
 from serving.decision.budgets import Charge
-from serving.decision.contact_check import Lookback
+from serving.decision.contact_plan import Lookback
 from serving.decision.values import ActionId, Contact, History, PastOutcome, Used
 from serving.ports import ContactLedger, DecisionRecords, Entry, Reservation, StaleHistory, Verdict
 from serving.records import Mode

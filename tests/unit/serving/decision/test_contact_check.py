@@ -26,7 +26,8 @@ from serving.decision.contact import (
     Suppression,
     Window,
 )
-from serving.decision.contact_check import ContactCheck, ContactPlan, PolicyVerdicts, make_contact_plan
+from serving.decision.contact_check import ContactCheck
+from serving.decision.contact_plan import ContactPlan, PolicyVerdicts, make_contact_plan
 from serving.decision.reasons import Reason
 from serving.decision.values import Contact, History, PastOutcome
 from tests.unit.serving.decision.contact_strategies import HOUR, NOW, Case, cases, small_action

@@ -13,7 +13,7 @@ from moment.errors import DependencyError, InvalidRequest
 from serving.adapters.memory import TableScorer
 from serving.adapters.memory_contacts import MemoryContacts
 from serving.decision.actions import Candidate
-from serving.decision.contact_check import Lookback
+from serving.decision.contact_plan import Lookback
 from serving.decision.decision import OfferKind, Scores
 from serving.decision.reasons import Reason
 from serving.decision.values import Contact, Scalar
