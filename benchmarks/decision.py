@@ -1,7 +1,8 @@
 """How long one decision takes: in this process, stage by stage, and over HTTP from a client beside it.
 
-``python -m benchmarks.decision [--requests 2000]`` on the home that ``moment demo`` made. Everything is on:
-features from Feast, every candidate scored, the record on the disk before the answer. One request at a time.
+``python -m benchmarks.decision [--requests 2000]`` on the features and models that ``moment demo`` made, and a
+database of its own, so that limits begin where they began last time. Everything is on: features from Feast,
+every candidate scored, offers reserved and the record on the disk before the answer. One request at a time.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import click
@@ -49,10 +52,21 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args(argv)
-    home = Home.find()
     click.echo(f"{machine.facts()}; {arguments.requests} requests, one at a time")
-    setting = in_process(home, arguments.requests)
-    over_http(home, setting, arguments.requests, arguments.workers)
+    with fresh_home(Home.find()) as home:
+        setting = in_process(home, arguments.requests)
+    with fresh_home(Home.find()) as home:
+        over_http(home, setting, arguments.requests, arguments.workers)
+
+
+@contextmanager
+def fresh_home(made: Home) -> Iterator[Home]:
+    """Yield a home with the same features and models, and without any decision yet, on the same disk."""
+    with TemporaryDirectory(dir=made.root, prefix="benchmark-") as folder:
+        home = Home(Path(folder), made.mlruns)
+        for part in (made.bundles, made.feast, made.snapshots, made.lake):
+            (home.root / part.name).symlink_to(part)
+        yield home
 
 
 def in_process(home: Home, requests: int) -> Setting:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from moment.errors import DependencyError, StepMissing
+from moment.errors import ConfigurationError, DependencyError, StepMissing
 from moment.home import Home
 from serving.adapters.catalogue_files import CatalogueFiles
-from serving.bootstrap import LateOffice
+from serving.bootstrap import LateOffice, load_catalogue
 from serving.settings import Settings
-from tests.service.kit import CATALOGUE, catalogue
+from tests.service.kit import CATALOGUE, CONTRACT, catalogue
 
 
 def test_an_office_that_cannot_open_yet_says_why_and_knows_its_keys(tmp_path: Path) -> None:
@@ -32,6 +32,20 @@ def test_without_a_database_there_are_no_keys(tmp_path: Path) -> None:
         LateOffice(home, Settings()).keys.all()
     with pytest.raises(sqlite3.DatabaseError):
         sqlite3.connect(home.database).execute("SELECT 1 FROM sqlite_master")
+
+
+def test_a_catalogue_that_reads_what_no_feature_computes_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "shop.yaml"
+    declared = "\ncustomer:\n  credit_ok: {type: bool, meaning: The credit check passed}\n"
+    path.write_text(CATALOGUE.replace("spend >= 10", "credit_ok") + declared, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        load_catalogue(Settings(catalogue=path), CONTRACT)
+    assert str(refused.value) == (
+        "shop.yaml reads credit_ok of the customer, which the features do not have: define them as features, "
+        "or name another catalogue with MOMENT_CATALOGUE"
+    )
+    path.write_text(CATALOGUE + declared, encoding="utf-8")
+    assert load_catalogue(Settings(catalogue=path), CONTRACT).name == "corner shop"
 
 
 def test_a_catalogue_is_kept_and_found_by_its_digest(tmp_path: Path) -> None:
