@@ -234,11 +234,16 @@ def children(node: Expression) -> tuple[Expression, ...]:
             return (node.operand,)
 
 
+def column_refs(node: Expression) -> frozenset[ColumnRef]:
+    """Return the columns the tree reads."""
+    if isinstance(node, ColumnRef):
+        return frozenset((node,))
+    return frozenset().union(*map(column_refs, children(node)))
+
+
 def columns_of(node: Expression) -> tuple[str, ...]:
     """Return the names of the columns the tree reads, sorted."""
-    if isinstance(node, ColumnRef):
-        return (node.name,)
-    return tuple(sorted({name for child in children(node) for name in columns_of(child)}))
+    return tuple(sorted({column.name for column in column_refs(node)}))
 
 
 def replace_columns(node: Expression, replacement: Callable[[ColumnRef], Expression]) -> Expression:

@@ -43,6 +43,9 @@ from serving.decision.values import Scalar
 Cells = list[Scalar]
 Step = Callable[[Cells], Scalar]
 
+_EXACT = {ColumnType.FLOAT: float, ColumnType.STRING: str, ColumnType.BOOL: bool}
+"""Types whose every value will do as it is; of int, not every one."""
+
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 _COMPARE: Mapping[ComparisonOperator, Callable[[Any, Any], bool]] = {
@@ -111,6 +114,8 @@ def as_type(value: Scalar, kind: ColumnType, name: str) -> Scalar:
     """
     if value is None or value != value:  # noqa: PLR0124  # NaN alone differs from itself
         return None
+    if type(value) is _EXACT.get(kind):
+        return value
     typed = conform(value, kind)
     if typed is None:
         raise InvariantViolation(f"column `{name}` holds a {type(value).__name__}, but it is declared {kind}")
@@ -119,6 +124,8 @@ def as_type(value: Scalar, kind: ColumnType, name: str) -> Scalar:
 
 def conform(value: Scalar, kind: ColumnType) -> Scalar:
     """Return a value as one of the type, or None when it is not one."""
+    if kind is ColumnType.INT and type(value) is int:
+        return value if _INT64_MIN <= value <= _INT64_MAX else None
     match kind, value:
         case (ColumnType.BOOL, bool()) | (ColumnType.STRING, str()):
             return value

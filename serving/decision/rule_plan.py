@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.decision.actions import Action
-from serving.decision.attributes import ACTION_PREFIX, action_value
+from serving.decision.arrays import ArrayProgram
+from serving.decision.attributes import action_scalar, action_vectors, is_of_action
 from serving.decision.columns import ColumnType
-from serving.decision.expression import ColumnRef, Expression, Literal, replace_columns
+from serving.decision.expression import ColumnRef, Expression, Literal, column_refs, replace_columns
 from serving.decision.program import Program
 from serving.decision.reasons import Reason
 from serving.decision.rules import Rule, Tier
 from serving.decision.values import Scalar
+from serving.decision.vectors import TRUTH, Truths
 
 _FALSE = {
     Tier.ELIGIBLE: Reason.NOT_ELIGIBLE,
     Tier.APPLICABLE: Reason.NOT_APPLICABLE,
     Tier.SUITABLE: Reason.NOT_SUITABLE,
 }
-_TRUTH: Mapping[Scalar, int] = {True: 0, False: 1, None: 2}
+_HOLDS, _UNKNOWN, _FAILS = 1, 0, -1
+_ANSWERS = (_HOLDS, _UNKNOWN, _FAILS)
+_STEPS_IN_INT8 = 31
+_OF_TRUTH = np.array([_HOLDS, _FAILS, _UNKNOWN], dtype=np.int8)
 
 
 class Verdicts(NamedTuple):
@@ -46,35 +51,43 @@ class Verdicts(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RulePlan:
-    """Every action's rules as one program and a few tables.
+    """Every action's rules as one program and a grid: a row per step, a column per action.
+
+    The first rows are the steps of the engagement policy in the order they are asked, the others the context
+    weights. In each place of the grid is where its answer is found.
 
     Attributes
     ----------
-    predicates
-        Each distinct predicate once, the action's own values in place of ``action.*``.
     program
-        The predicates, compiled.
-    root
-        Shape (n_actions, depth): which predicate is asked at each step; padded with the first, always true.
-    rule
-        Shape (n_actions, depth): id of the rule, -1 where padded.
-    failure
-        Shape (n_actions, depth): code of the reason when it is false; unknown is one more.
-    weight_root, weight
-        Shape (n_actions, width): the predicate and the factor of each context weight; padded with 1.
+        Rules over the row only as single values, those over ``action.*`` as arrays.
+    answer
+        Shape (n_rows, n_actions): which answer belongs there: 0 holds (also where there is no rule),
+        1 unknown, 2 fails, then the single values of ``program``, then its arrays one after another.
+    predicates
+        Each distinct predicate once, the action's own values in place of ``action.*``; for tables.
+    predicate
+        Shape (n_rows, n_actions): which predicate belongs there; the first is always true.
+    failure, rule
+        Shape (n_steps + 1, n_actions): code of the reason when a step is false (unknown is one more), and id
+        of its rule; the last row is for actions whose steps all hold: 0 and -1.
+    weight
+        Shape (n_weights, n_actions): factor of each context weight; 1 where there is none.
     """
 
+    program: ArrayProgram
+    answer: NDArray[np.intp]
     predicates: tuple[Expression, ...]
-    program: Program
-    root: NDArray[np.intp]
-    rule: NDArray[np.int32]
+    predicate: NDArray[np.intp]
     failure: NDArray[np.int32]
-    weight_root: NDArray[np.intp]
+    rule: NDArray[np.int32]
     weight: NDArray[np.float64]
 
     def ask(self, row: Mapping[str, Scalar]) -> Verdicts:
         """Return what the rules say of each action for one customer and context."""
-        return self.settle(np.array([_TRUTH[value] for value in self.program.run(row)], dtype=np.int8))
+        values, arrays = self.program.run(row)
+        single = np.array([*_ANSWERS, *[TRUTH[value] for value in values]], dtype=np.int8)
+        answers = np.concatenate((single, *cast("list[Truths]", arrays))) if arrays else single
+        return self._verdicts(answers.take(self.answer))
 
     def settle(self, truth: NDArray[np.int8]) -> Verdicts:
         """Return what follows from the truth of each predicate: 0 true, 1 false, 2 unknown.
@@ -84,53 +97,109 @@ class RulePlan:
         truth
             Shape (..., n_predicates), in the order of ``predicates``. Leading dimensions are kept.
         """
-        verdict = truth[..., self.root].astype(np.int32)
-        failed = verdict > 0
-        first = failed.argmax(axis=-1)[..., None]
-        at_first = np.take_along_axis(verdict, first, axis=-1)[..., 0]
-        every = np.arange(len(self.root))
-        failure, rule = self.failure[every, first[..., 0]], self.rule[every, first[..., 0]]
-        fails = at_first > 0
-        true = truth[..., self.weight_root] == 0
+        return self._verdicts(_OF_TRUTH[truth].take(self.predicate, axis=-1))
+
+    def _verdicts(self, grid: NDArray[np.int8]) -> Verdicts:
+        """Return what follows from a grid of answers, of shape (..., n_rows, n_actions)."""
+        steps, count = len(self.failure) - 1, grid.shape[-1]
+        asked, weights = grid[..., :steps, :], grid[..., steps:, :]
+        # four numbers a step, less the answer: the least is the first that does not hold, and how it does not
+        small = np.dtype(np.int8 if steps <= _STEPS_IN_INT8 else np.int16)
+        number = np.arange(2, 4 * steps + 2, 4, dtype=small)[:, None]
+        beyond = np.multiply(asked == _HOLDS, 4 * steps, dtype=small)
+        first = np.maximum(number - asked, beyond).min(axis=-2, initial=4 * steps)
+        place = (first >> 2).astype(np.intp) * count + np.arange(count)
         return Verdicts(
-            np.where(fails, failure + at_first - 1, 0).astype(np.int32),
-            np.where(fails, rule, -1).astype(np.int32),
-            np.where(true, self.weight, 1.0).prod(axis=-1),
+            self.failure.take(place) + ((first & 3) == 2),
+            self.rule.take(place),
+            np.where(weights == _HOLDS, self.weight, 1.0).prod(axis=-2),
         )
+
+
+class _Use(NamedTuple):
+    """A rule asked of an action in one row of the grid."""
+
+    row: int
+    action: int
+    rule: Rule
 
 
 def make_rule_plan(actions: Sequence[Action], rules: Sequence[Rule]) -> RulePlan:
     """Return the plan for actions ordered by id and the catalogue's rules."""
-    depth = max((len(action.rules) for action in actions), default=0)
-    width = max((len(action.weightings) for action in actions), default=0)
-    root = np.zeros((len(actions), max(depth, 1)), dtype=np.intp)
-    rule = np.full(root.shape, -1, dtype=np.int32)
-    failure = np.zeros(root.shape, dtype=np.int32)
-    weight_root = np.zeros((len(actions), max(width, 1)), dtype=np.intp)
-    weight = np.ones(weight_root.shape)
-    predicates: dict[Expression, int] = {Literal(True, ColumnType.BOOL): 0}
-    for row, action in enumerate(actions):
+    steps = max((len(action.rules) for action in actions), default=0)
+    weights = max((len(action.weightings) for action in actions), default=0)
+    failure = np.zeros((steps + 1, len(actions)), dtype=np.int32)
+    rule = np.full(failure.shape, -1, dtype=np.int32)
+    weight = np.ones((weights, len(actions)))
+    for column, action in enumerate(actions):
         for step, use in enumerate(action.rules):
-            bound = _bound(rules[use.rule_id].expression, action)
-            root[row, step] = predicates.setdefault(bound, len(predicates))
-            rule[row, step] = use.rule_id
-            failure[row, step] = _FALSE[use.tier]
+            failure[step, column], rule[step, column] = _FALSE[use.tier], use.rule_id
         for step, weighting in enumerate(action.weightings):
-            bound = _bound(rules[weighting.rule_id].expression, action)
-            weight_root[row, step] = predicates.setdefault(bound, len(predicates))
-            weight[row, step] = weighting.weight
-    return RulePlan(tuple(predicates), Program.of(predicates), root, rule, failure, weight_root, weight)
+            weight[step, column] = weighting.weight
+    uses = tuple(_uses(actions, rules, steps))
+    shape = (steps + weights, len(actions))
+    predicates, predicate = _predicates(actions, uses, shape)
+    program, answer = _program(actions, uses, shape)
+    return RulePlan(program, answer, predicates, predicate, failure, rule, weight)
 
 
-def _bound(expression: Expression, action: Action) -> Expression:
-    """Return the expression with the action's own values in place of ``action.*``."""
+def _uses(actions: Sequence[Action], rules: Sequence[Rule], steps: int) -> Iterator[_Use]:
+    for column, action in enumerate(actions):
+        for step, use in enumerate(action.rules):
+            yield _Use(step, column, rules[use.rule_id])
+        for step, weighting in enumerate(action.weightings):
+            yield _Use(steps + step, column, rules[weighting.rule_id])
+
+
+def _program(
+    actions: Sequence[Action], uses: Iterable[_Use], shape: tuple[int, int]
+) -> tuple[ArrayProgram, NDArray[np.intp]]:
+    """Return the program of the rules in use, and which of its answers belongs where on the grid."""
+    of_rule: dict[Expression, list[_Use]] = {}
+    for use in uses:
+        of_rule.setdefault(use.rule.expression, []).append(use)
+    over_actions = {node: any(map(is_of_action, column_refs(node))) for node in of_rule}
+    singles = [node for node in of_rule if not over_actions[node]]
+    arrays = [node for node in of_rule if over_actions[node]]
+    known = action_vectors(actions, arrays)
+    program, folded = ArrayProgram.of(singles, arrays, known).without_folded()
+    answer = np.zeros(shape, dtype=np.intp)
+    for number, node in enumerate(singles, start=len(_ANSWERS)):
+        for use in of_rule[node]:
+            answer[use.row, use.action] = number
+    start = len(_ANSWERS) + len(singles)
+    for node, truth in zip(arrays, folded, strict=True):
+        for use in of_rule[node]:
+            told = start + use.action if truth is None else _HOLDS - int(cast("Truths", truth)[use.action])
+            answer[use.row, use.action] = told
+        start += len(actions) if truth is None else 0
+    return program, answer
+
+
+def _predicates(
+    actions: Sequence[Action], uses: Iterable[_Use], shape: tuple[int, int]
+) -> tuple[tuple[Expression, ...], NDArray[np.intp]]:
+    """Return each distinct predicate with action values in place, and which belongs where on the grid."""
+    predicate = np.zeros(shape, dtype=np.intp)
+    numbers: dict[Expression, int] = {Literal(True, ColumnType.BOOL): 0}
+    known: dict[tuple[object, ...], int] = {}
+    named: dict[int, tuple[ColumnRef, ...]] = {}
+    for row, column, rule in uses:
+        if rule.rule_id not in named:
+            named[rule.rule_id] = tuple(filter(is_of_action, column_refs(rule.expression)))
+        values = {one.name: action_scalar(actions[column], one) for one in named[rule.rule_id]}
+        key = (rule.rule_id, *values.values())
+        if key not in known:
+            known[key] = numbers.setdefault(_bound(rule.expression, values), len(numbers))
+        predicate[row, column] = known[key]
+    return tuple(numbers), predicate
+
+
+def _bound(expression: Expression, values: Mapping[str, Scalar]) -> Expression:
+    """Return the expression with the action's own values in place, or its truth where nothing is left."""
 
     def value_of(column: ColumnRef) -> Expression:
-        if not column.name.startswith(ACTION_PREFIX):
-            return column
-        value = action_value(action, column.name.removeprefix(ACTION_PREFIX))
-        if value is not None and column.type is ColumnType.FLOAT:
-            value = float(value) + 0.0  # -0.0 is 0.0: equal nodes must mean one thing
-        return Literal(value, column.type)
+        return Literal(values[column.name], column.type) if column.name in values else column
 
-    return replace_columns(expression, value_of)
+    bound = replace_columns(expression, value_of)
+    return bound if column_refs(bound) else Literal(Program.of([bound]).run({})[0], ColumnType.BOOL)
