@@ -1,6 +1,6 @@
 """How long one decision takes: in this process, stage by stage, and over HTTP from a client beside it.
 
-``python -m benchmarks.decision [--requests 2000]`` on the features and models that ``moment demo`` made, and a
+``python -m benchmarks.decision [--requests 2000]`` on the features and models of ``moment demo``, and a
 database of its own, so that limits begin where they began last time. Everything is on: features from Feast,
 every candidate scored, offers reserved and the record on the disk before the answer. One request at a time.
 """

@@ -72,11 +72,15 @@ class ConsideredColumns(Struct, frozen=True):
 
 
 class ScoredColumns(Struct, frozen=True):
-    """What the model said of each contender, as aligned columns; `candidate` as in `ConsideredColumns`."""
+    """What the model said of each contender, as aligned columns; `candidate` as in `ConsideredColumns`.
+
+    `evidence` is how many observations a propensity is worth, empty where the model does not say.
+    """
 
     candidate: list[int]
     raw: list[float | None]
     propensity: list[float | None]
+    evidence: list[float | None] = []
 
 
 class FunnelCounts(Struct, frozen=True):

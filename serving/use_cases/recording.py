@@ -149,6 +149,7 @@ def _scored(left: Shortlist, scores: Scores | None) -> ScoredColumns:
         candidate=left.contender_index.tolist(),
         raw=_numbers(scores.raw),
         propensity=_numbers(scores.propensity),
+        evidence=[] if scores.evidence is None else _numbers(scores.evidence),
     )
 
 
