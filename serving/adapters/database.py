@@ -12,7 +12,7 @@ from pathlib import Path
 
 from moment.errors import DependencyError
 
-HEAD = "0002"
+HEAD = "0007"
 """Version of the schema this code reads and writes: the newest of ``migrations/versions``."""
 
 _BUSY_SECONDS = 5.0

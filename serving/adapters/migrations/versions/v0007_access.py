@@ -1,0 +1,12 @@
+"""People's keys and what bounds how much a key may ask."""
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Nothing yet."""
+
+
+def downgrade() -> None:
+    """Nothing yet."""
