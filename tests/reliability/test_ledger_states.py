@@ -165,6 +165,14 @@ class Ledgers(RuleBasedStateMachine):
         assert len(stored) == len(self.picks(look, wishes[:most])), "refused, though nothing had changed"
         return multiple(*stored)
 
+    @rule(offer=offers, customer=st.sampled_from((None, *CUSTOMERS)), wishes=WISHES, ago=st.integers(0, 3))
+    def decide_as_one_ends(self, offer: str, customer: str | None, wishes: list[int], ago: int) -> None:
+        """A reservation is over by the clock of who decides, not by that of who then takes its report."""
+        one = self.given[offer]
+        self.now = max(self.now, one.contact.reserved_until - MINUTE)
+        self.append(self.look(customer or one.customer, self.now + 3 * MINUTE), wishes, None)
+        self.present(offer=offer, ago=ago, skew=0)
+
     @rule(target=requests, look=looks, wish=st.integers(0, len(ACTIONS) - 1))
     def ask(self, look: Look, wish: int) -> str:
         """Decide under a request id; nobody knows whether the answer arrived."""
