@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.decision.actions import Candidate
-from serving.decision.attributes import ACTION_PREFIX, action_value
+from serving.decision.arrays import ArrayProgram
+from serving.decision.attributes import action_vectors
 from serving.decision.columns import Column, ColumnType
-from serving.decision.expression import Expression
+from serving.decision.expression import Expression, column_refs
 from serving.decision.parsing import parse_number
-from serving.decision.program import Program
 from serving.decision.values import Scalar
+from serving.decision.vectors import Floats, single
 
 FACTORS = ("propensity", "value", "context_weight", "lever")
 """What only a formula may name."""
@@ -67,23 +69,29 @@ def parse_formula(text: str, columns: Mapping[str, Column], *, closed: bool = Tr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FormulaPlan:
-    """A formula, ready for the candidates of a catalogue."""
+    """A formula, ready for the candidates of a catalogue; made once.
 
-    program: Program
-    actions: tuple[Mapping[str, Scalar], ...]
+    Attributes
+    ----------
+    program
+        What the row alone decides as single values, the rest as arrays over the candidates.
+    count
+        How many candidates there are.
+    """
+
+    program: ArrayProgram
+    count: int
 
     @classmethod
     def of(cls, formula: Formula, candidates: Sequence[Candidate]) -> FormulaPlan:
         """Return the plan for the candidates of a catalogue, in their order."""
-        program = Program.of([formula.expression])
-        names = [name for _, name, _ in program.leaves if name.startswith(ACTION_PREFIX)]
-        return cls(
-            program,
-            tuple(
-                {name: action_value(one.action, name.removeprefix(ACTION_PREFIX)) for name in names}
-                for one in candidates
-            ),
-        )
+        expression = formula.expression
+        known = action_vectors([candidate.action for candidate in candidates], [expression])
+        if any(column.name in (*FACTORS, *known) for column in column_refs(expression)):
+            program = ArrayProgram.of([], [expression], known, given=FACTORS)
+        else:
+            program = ArrayProgram.of([expression], [], known)
+        return cls(program, len(candidates))
 
     def priority(
         self,
@@ -104,12 +112,12 @@ class FormulaPlan:
 
         Returns
         -------
-        Shape (n_candidates,).
+        ndarray
+            Shape (n_candidates,).
         """
-        made = []
-        for position, own in enumerate(self.actions):
-            factors = (propensity, value, context_weight, lever)
-            given = {name: float(factor[position]) for name, factor in zip(FACTORS, factors, strict=True)}
-            made.append(self.program.run({**row, **own, **given})[0])
-        priority = np.array([np.nan if one is None else float(one) for one in made])
-        return np.where(np.isfinite(priority), priority, np.nan)
+        factors = (propensity, value, context_weight, lever)
+        singles, arrays = self.program.run(row, dict(zip(FACTORS, factors, strict=True)))
+        made = cast(
+            "Floats", arrays[0] if arrays else np.full(self.count, single(singles[0], ColumnType.FLOAT))
+        )
+        return np.where(np.isfinite(made), made, np.nan)
