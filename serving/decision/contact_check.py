@@ -68,6 +68,13 @@ class ContactCheck:
             found.stop(rows, Reason.RECENTLY_EXCLUDED, index, seconds)
         return found
 
+    def again(self) -> ContactCheck:
+        """Return one for another answer to the same question: what was counted is kept, own picks are not."""
+        check = ContactCheck(self._plan, self._history, channel=self._channel, now=self._now, zone=self._zone)
+        if not self._picks:
+            check._counts = {policy: dict(counts) for policy, counts in self._counts.items()}
+        return check
+
     def take(self, action_index: int) -> None:
         """Register an own pick of the answer: it counts as a live reservation from now on."""
         plan = self._plan

@@ -10,7 +10,7 @@ from serving.decision.contact_check import ContactCheck
 from serving.decision.contact_plan import PolicyVerdicts
 from serving.decision.plan import Plan
 from serving.decision.reasons import Reason
-from serving.decision.shortlist import Shortlist
+from serving.decision.shortlist import Shortlist, contact_check
 from serving.decision.values import ActionId, History
 
 _TAKEN = {Distinct.GROUP: Reason.GROUP_TAKEN, Distinct.ISSUE: Reason.ISSUE_TAKEN}
@@ -108,10 +108,8 @@ def _check(shortlist: Shortlist, history: History | None) -> ContactCheck | None
     several = sum(placement.slots for placement in shortlist.request.placements) > 1
     if not several or not (contacts.uses or contacts.exclusions):
         return None
-    return ContactCheck(
-        contacts,
-        History() if history is None else history,
-        channel=shortlist.request.channel,
-        now=shortlist.now,
-        zone=shortlist.zone,
+    if history is shortlist.history:
+        return shortlist.check.again()
+    return contact_check(
+        shortlist.catalogue.plan, shortlist.request.channel, history, shortlist.now, shortlist.zone
     )

@@ -26,6 +26,8 @@ from serving.decision.slates import Slate
 from serving.decision.stops import Stops, first_of
 from serving.decision.values import Customer, History, Request, Scalar
 
+_NO_HISTORY = History()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shortlist:
@@ -33,7 +35,7 @@ class Shortlist:
 
     Parameters
     ----------
-    catalogue, customer, request, now
+    catalogue, customer, history, request, now
         As given.
     context
         The complete context rules saw: what the channel sent and what the core derived (``hour``,
@@ -46,6 +48,8 @@ class Shortlist:
         How candidates are ranked and picked for this customer.
     context_weight
         Shape (n_actions,): a factor of the priority, as the moment has it.
+    check
+        The contact policies as they stand before the answer, of no history when the contact store is gone.
     slates
         Per requested placement, its candidates.
     contenders
@@ -59,6 +63,7 @@ class Shortlist:
 
     catalogue: Catalogue
     customer: Customer
+    history: History | None
     request: Request
     now: datetime
     context: Mapping[str, Scalar]
@@ -66,6 +71,7 @@ class Shortlist:
     allotment: Allotment
     policy: Policy
     context_weight: NDArray[np.float64]
+    check: ContactCheck
     slates: tuple[Slate, ...]
     contenders: tuple[Candidate, ...]
     contender_index: NDArray[np.intp]
@@ -117,12 +123,14 @@ def shortlist(  # noqa: PLR0917  # the design's signature
     plan = catalogue.plan
     verdicts = plan.rules.ask(row) if verdicts is None else verdicts
     before = _stages_before(plan, customer, history, verdicts)
-    contact = _contact_stages(plan, request.channel, history, now, zone, held_out=allotment.held_out)
+    check = contact_check(plan, request.channel, history, now, zone)
+    contact = _contact_stages(plan, check, held_out=allotment.held_out, is_known=history is not None)
     considered = _considered(slates, catalogue, policy, row, now, verdicts.weight, (*before, *contact))
     index = _contenders(plan, considered)
     return Shortlist(
         catalogue=catalogue,
         customer=customer,
+        history=history,
         request=request,
         now=now,
         context=context,
@@ -130,6 +138,7 @@ def shortlist(  # noqa: PLR0917  # the design's signature
         allotment=allotment,
         policy=policy,
         context_weight=verdicts.weight,
+        check=check,
         slates=slates,
         contenders=tuple([plan.candidates[position] for position in index.tolist()]),
         contender_index=index,
@@ -150,17 +159,22 @@ def _stages_before(
     yield Stops(verdicts.reason, verdicts.rule)
 
 
-def _contact_stages(
-    plan: Plan, channel: str, history: History | None, now: datetime, zone: ZoneInfo, *, held_out: bool
-) -> Iterator[Stops]:
+def contact_check(
+    plan: Plan, channel: str, history: History | None, now: datetime, zone: ZoneInfo
+) -> ContactCheck:
+    """Return the contact policies for a customer; of no history when the contact store is gone."""
+    history = _NO_HISTORY if history is None else history
+    return ContactCheck(plan.contacts, history, channel=channel, now=now, zone=zone)
+
+
+def _contact_stages(plan: Plan, check: ContactCheck, *, held_out: bool, is_known: bool) -> Iterator[Stops]:
     """Yield holdout, then contact policies; with the contact store gone, that there is no marketing."""
     marketing = plan.consents.marketing
     if held_out:
         yield Stops(np.where(marketing, np.int32(Reason.HELD_OUT), np.int32(0)))
-    if history is None:
+    if not is_known:
         yield Stops(np.where(marketing, np.int32(Reason.CONTACT_STORE_GONE), np.int32(0)))
         return
-    check = ContactCheck(plan.contacts, history, channel=channel, now=now, zone=zone)
     resting = check.verdicts()
     if resting is not plan.contacts.silent:
         yield Stops(*resting)
