@@ -38,8 +38,8 @@ NOW = datetime(2026, 3, 3, 11, tzinfo=UTC)
 REQUEST = Request("web", (PlacementRequest("home", 3),))
 
 WORDS = ("ash", "birch", "cedar", "elm", "fir", "oak")
-FLOORS = (0.1, 0.2, 0.3, 0.4, 0.5)
-"""What ``action.floor`` may be: the attribute rules compare features with."""
+BANDS = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""What ``action.band`` may be; ``action.floor`` lies between the first and the last, for each action anew."""
 
 COLUMNS: Mapping[str, Column] = {
     **{f"rate_{number}": Column(ColumnType.FLOAT) for number in range(20)},
@@ -97,7 +97,7 @@ def make_workload(actions: int, rules: int, *, policies: bool = False, seed: int
     """Return a catalogue of so many actions, one treatment each, that use so many distinct rules.
 
     Five issues have two rules each, every group one, every action two of the rest; one in six of the rest
-    compares a feature with an attribute of the action.
+    compares a feature with an attribute of the action: one of few values, or one of its own.
     """
     rng = np.random.default_rng(seed)
     twins = _twins(rng, rules)
@@ -171,7 +171,7 @@ def _twins(rng: np.random.Generator, count: int) -> list[Twin]:
         number = len(plain)
         one, two, three = (_atom(rng) for _ in range(3))
         if number >= bound and number % 6 == 0:
-            one = _against_action(rng)
+            one = _against_action(rng, "band" if number % 12 else "floor")
         twin = (
             Twin(f"{one.sql} OR {two.sql}", f"{one.zen} or {two.zen}")
             if number % 2
@@ -202,8 +202,8 @@ def _atom(rng: np.random.Generator) -> Twin:
             return Twin(f"{name} IN ({quoted})", f"{name} in [{quoted}]")
 
 
-def _against_action(rng: np.random.Generator) -> Twin:
-    sql = f"rate_{rng.integers(20)} >= action.floor"
+def _against_action(rng: np.random.Generator, attribute: str) -> Twin:
+    sql = f"rate_{rng.integers(20)} >= action.{attribute}"
     return Twin(sql, sql)
 
 
@@ -241,7 +241,10 @@ def _action(number: int, groups: int, own: Sequence[int], rng: np.random.Generat
         group=f"group-{group}",
         value=float(rng.uniform(1.0, 100.0)),
         window=timedelta(days=30),
-        attributes={"floor": FLOORS[int(rng.integers(len(FLOORS)))]},
+        attributes={
+            "band": BANDS[int(rng.integers(len(BANDS)))],
+            "floor": round(float(rng.uniform(BANDS[0], BANDS[-1])), 3),
+        },
         rules=(*of_issue, of_group, *of_action),
         treatments=(Treatment(TreatmentId(f"{name}-web"), "web", ("home",), "en", {"title": name}),),
         purposes=frozenset(),
@@ -249,7 +252,8 @@ def _action(number: int, groups: int, own: Sequence[int], rng: np.random.Generat
 
 
 def _rule(number: int, twin: Twin) -> Rule:
-    parsed = parse_rule(twin.sql, {**COLUMNS, "action.floor": Column(ColumnType.FLOAT)})
+    attributes = dict.fromkeys(("action.band", "action.floor"), Column(ColumnType.FLOAT))
+    parsed = parse_rule(twin.sql, {**COLUMNS, **attributes})
     if parsed.expression is None:
         raise ValueError(f"{twin.sql}: {'; '.join(parsed.faults)}")
     return Rule(number, twin.sql, parsed.expression)

@@ -22,7 +22,7 @@ def test_a_workload_uses_every_rule_it_was_asked_for() -> None:
     assert len(catalogue.candidates) == 60
     assert len({rule.text for rule in catalogue.rules}) == 40
     assert {use.rule_id for action in catalogue.actions for use in action.rules} == set(range(40))
-    assert any("action.floor" in rule.text for rule in catalogue.rules)
+    assert all(any(name in rule.text for rule in catalogue.rules) for name in ("action.floor", "action.band"))
     assert make_workload(60, 40).catalogue.digest == catalogue.digest
 
 
