@@ -64,8 +64,10 @@ def reserve(connection: sqlite3.Connection, taken: Reservation) -> None:
     for charge in taken.charges:
         _charge(connection, taken, charge)
     charges = {charge.tracking_id: charge for charge in taken.charges}
-    for contact in taken.contacts:
-        _insert(connection, taken, contact, charges.get(contact.tracking_id))
+    connection.executemany(
+        _INSERT_CONTACT,
+        [_row(taken, contact, charges.get(contact.tracking_id)) for contact in taken.contacts],
+    )
 
 
 def advance(
@@ -139,29 +141,25 @@ def _used(connection: sqlite3.Connection, mode: Mode, action_id: str, day: int) 
     return (0, 0) if row is None else (row[0], row[1])
 
 
-def _insert(
-    connection: sqlite3.Connection, taken: Reservation, contact: Contact, charge: Charge | None
-) -> None:
+def _row(taken: Reservation, contact: Contact, charge: Charge | None) -> tuple[object, ...]:
+    """Return the row of a new contact; until it is presented it matters as long as it is reserved."""
     reserved_until = to_microseconds(contact.reserved_until)
-    connection.execute(
-        _INSERT_CONTACT,
-        (
-            contact.tracking_id,
-            taken.mode,
-            taken.customer_id,
-            contact.action_id,
-            contact.group,
-            contact.issue,
-            contact.channel,
-            contact.timezone,
-            contact.mandatory,
-            to_microseconds(contact.decided_at),
-            reserved_until,
-            reserved_until,
-            *(
-                (None, None, None)
-                if charge is None
-                else (charge.day.toordinal(), to_millionths(charge.cost), HELD)
-            ),
+    return (
+        contact.tracking_id,
+        taken.mode,
+        taken.customer_id,
+        contact.action_id,
+        contact.group,
+        contact.issue,
+        contact.channel,
+        contact.timezone,
+        contact.mandatory,
+        to_microseconds(contact.decided_at),
+        reserved_until,
+        reserved_until,
+        *(
+            (None, None, None)
+            if charge is None
+            else (charge.day.toordinal(), to_millionths(charge.cost), HELD)
         ),
     )
