@@ -10,7 +10,8 @@ from serving.decision.contact_check import ContactCheck
 from serving.decision.contact_plan import PolicyVerdicts
 from serving.decision.plan import Plan
 from serving.decision.reasons import Reason
-from serving.decision.shortlist import Shortlist, contact_check
+from serving.decision.shortlist import Shortlist
+from serving.decision.stages import contact_check
 from serving.decision.values import ActionId, History
 
 _TAKEN = {Distinct.GROUP: Reason.GROUP_TAKEN, Distinct.ISSUE: Reason.ISSUE_TAKEN}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -23,10 +23,9 @@ from serving.decision.reasons import Reason
 from serving.decision.requested import requested_slates
 from serving.decision.rule_plan import Verdicts
 from serving.decision.slates import Slate
+from serving.decision.stages import before_contact, contact, contact_check
 from serving.decision.stops import Stops, first_of
 from serving.decision.values import Customer, History, Request, Scalar
-
-_NO_HISTORY = History()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,10 +121,12 @@ def shortlist(  # noqa: PLR0917  # the design's signature
     policy = effective(catalogue, allotment.assignments)
     plan = catalogue.plan
     verdicts = plan.rules.ask(row) if verdicts is None else verdicts
-    before = _stages_before(plan, customer, history, verdicts)
     check = contact_check(plan, request.channel, history, now, zone)
-    contact = _contact_stages(plan, check, held_out=allotment.held_out, is_known=history is not None)
-    considered = _considered(slates, catalogue, policy, row, now, verdicts.weight, (*before, *contact))
+    stages = (
+        *before_contact(plan, customer, history, verdicts),
+        *contact(plan, check, held_out=allotment.held_out, is_known=history is not None),
+    )
+    considered = _considered(slates, catalogue, policy, row, now, verdicts.weight, stages)
     index = _contenders(plan, considered)
     return Shortlist(
         catalogue=catalogue,
@@ -144,40 +145,6 @@ def shortlist(  # noqa: PLR0917  # the design's signature
         contender_index=index,
         considered=considered,
     )
-
-
-def _stages_before(
-    plan: Plan, customer: Customer, history: History | None, verdicts: Verdicts
-) -> Iterator[Stops]:
-    """Yield what comes before contact policy and after what depends on time and placement alone."""
-    spent = None if history is None or not plan.budgets.bounded else plan.budgets.spent(history.used)
-    if spent is not None:
-        yield Stops(spent[0], observed=spent[1])
-    refused = plan.consents.stops(customer.consent)
-    if refused is not None:
-        yield Stops(refused)
-    yield Stops(verdicts.reason, verdicts.rule)
-
-
-def contact_check(
-    plan: Plan, channel: str, history: History | None, now: datetime, zone: ZoneInfo
-) -> ContactCheck:
-    """Return the contact policies for a customer; of no history when the contact store is gone."""
-    history = _NO_HISTORY if history is None else history
-    return ContactCheck(plan.contacts, history, channel=channel, now=now, zone=zone)
-
-
-def _contact_stages(plan: Plan, check: ContactCheck, *, held_out: bool, is_known: bool) -> Iterator[Stops]:
-    """Yield holdout, then contact policies; with the contact store gone, that there is no marketing."""
-    marketing = plan.consents.marketing
-    if held_out:
-        yield Stops(np.where(marketing, np.int32(Reason.HELD_OUT), np.int32(0)))
-    if not is_known:
-        yield Stops(np.where(marketing, np.int32(Reason.CONTACT_STORE_GONE), np.int32(0)))
-        return
-    resting = check.verdicts()
-    if resting is not plan.contacts.silent:
-        yield Stops(*resting)
 
 
 def _considered(  # noqa: PLR0917  # columns of one table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from serving.decision.actions import Allowance, Distinct, Exclusion, LawfulBasis
 from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
 from serving.decision.columns import Column, ColumnType
-from serving.decision.contact import CoolOff, Limit, Per
+from serving.decision.contact import CoolOff, Limit, Per, QuietHours
 from serving.decision.decide import decide
 from serving.decision.decision import Decision, FillReason, OfferKind, Scores, contacts_of
 from serving.decision.experiments import Arm, Assignment, Changes, Experiment, Layer, Share
@@ -81,7 +81,7 @@ def test_mandatory_messages_go_out_when_the_stores_and_the_model_are_gone() -> N
             action("sells", purposes=MARKETING),
             action("serves", purposes=frozenset({Purpose.SERVICE})),
         ),
-        contact_policies=(Limit("none", 0, DAY, per=Per.ALL),),
+        contact_policies=(Limit("one", 1, DAY, per=Per.ALL),),
     )
     alone = replace(customer(), consent=None)
     decision = decided(made, person=alone, history=None, home=3)
@@ -173,6 +173,14 @@ def test_a_lost_contact_store_still_keeps_the_answer_itself_within_limits() -> N
     )
 
     assert names(decided(made, history=None, home=2)) == [["a"]]
+
+
+def test_what_needs_no_history_holds_when_the_contact_store_is_gone() -> None:
+    quiet = QuietHours("morning", time(8), time(12))
+    service = action("a", purposes=frozenset({Purpose.SERVICE}))
+    made = replace(catalogue(service), contact_policies=(quiet,), outbound=frozenset({"web"}))
+
+    assert reasons(decided(made, history=None)) == {"a": "QUIET_HOURS"}
 
 
 def test_control_is_uniform_over_actions_then_treatments() -> None:
