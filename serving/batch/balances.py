@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from serving.decision.actions import Action, Allowance
 from serving.decision.budgets import MILLIONTHS, BudgetPlan, to_millionths
@@ -12,9 +12,9 @@ from serving.decision.decision import Decision
 from serving.decision.values import ActionId, Used
 
 _UNUSED = Used()
+_NOTHING: Mapping[ActionId, int] = {}
 
 
-@dataclass(slots=True)
 class Balances:
     """What is left of each bounded action.
 
@@ -25,44 +25,47 @@ class Balances:
     used
         What was used of them before the batch.
     taken
-        How many offers of each the batch has made so far.
+        How many offers of each the batch has made before.
+
+    Attributes
+    ----------
     charged
-        The actions of those offers that were made since these balances were drawn up, in order.
+        The actions of the offers made since, in order.
+    closed
+        The actions that have no room any more.
+    used
+        What is used now, as a decision looks at it.
     """
 
-    plan: BudgetPlan
-    used: Mapping[ActionId, Used]
-    taken: Counter[ActionId] = field(default_factory=Counter)
-    charged: list[ActionId] = field(default_factory=list)
+    def __init__(
+        self, plan: BudgetPlan, used: Mapping[ActionId, Used], taken: Mapping[ActionId, int] = _NOTHING
+    ) -> None:
+        self._before = used
+        self._bounded = {action.action_id: action for action in plan.bounded.values()}
+        self._taken = Counter(taken)
+        self._room = {name: _room(action, used.get(name, _UNUSED)) for name, action in self._bounded.items()}
+        self.charged: list[ActionId] = []
+        self.used: Mapping[ActionId, Used] = {name: self._used(name) for name in self._bounded}
+        self.closed = frozenset(name for name, left in self.left().items() if left <= 0)
 
     def left(self) -> dict[ActionId, float]:
         """Return how many more offers of each action there may be."""
-        return {
-            action.action_id: _room(action, self.used.get(action.action_id, _UNUSED))
-            - self.taken[action.action_id]
-            for action in self.plan.bounded.values()
-        }
-
-    def closed(self) -> frozenset[ActionId]:
-        """Return the actions that have no room any more."""
-        return frozenset(action for action, room in self.left().items() if room <= 0)
+        return {name: room - self._taken[name] for name, room in self._room.items()}
 
     def take(self, decision: Decision) -> None:
         """Note the offers of one more answer."""
         for offer in decision.offers:
-            action = offer.candidate.action
-            if offer.kind.is_contact and (action.budget or action.volume):
-                self.taken[action.action_id] += 1
-                self.charged.append(action.action_id)
+            name = offer.candidate.action.action_id
+            if name in self._bounded and offer.kind.is_contact:
+                self._taken[name] += 1
+                self.charged.append(name)
+                self.used = {**self.used, name: self._used(name)}
+                if self._taken[name] >= self._room[name]:
+                    self.closed |= {name}
 
-    def now_used(self) -> dict[ActionId, Used]:
-        """Return what is used, the batch's own offers included, as a decision looks at it."""
-        return {
-            action.action_id: _more(
-                self.used.get(action.action_id, _UNUSED), action, self.taken[action.action_id]
-            )
-            for action in self.plan.bounded.values()
-        }
+    def _used(self, name: ActionId) -> Used:
+        before = self._before.get(name, _UNUSED)
+        return _more(before, self._bounded[name], self._taken[name])
 
 
 def holds(

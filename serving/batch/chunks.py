@@ -141,7 +141,7 @@ def plan_chunk(desk: Desk, chunk: Chunk) -> Decided:
     """Decide for the customers of a chunk, in order, and keep nothing: what would be offered."""
     people = desk.people(chunk.span)
     sheet = Sheet(desk, chunk, people)
-    balances = Balances(desk.decider.catalogue.plan.budgets, chunk.used, chunk.taken.copy())
+    balances = Balances(desk.decider.catalogue.plan.budgets, chunk.used, chunk.taken)
     _, standing = desk.standings(chunk.span)
     turns = desk.decider.turns(people, range(len(people.ids)), standing, desk.ask.at)
     for group in desk.decider.deliberate(turns, people, balances):

@@ -175,7 +175,9 @@ class Decider:
         contexts = [
             complete_context(self._request, self.catalogue.context, self._ask.at, zone) for zone in zones
         ]
-        verdicts = self._truth.verdicts(people.table.take(np.array(places, np.int64)), contexts, np.array(context, np.intp))
+        verdicts = self._truth.verdicts(
+            people.table.take(np.array(places, np.int64)), contexts, np.array(context, np.intp)
+        )
         return [
             Turn(
                 place,
@@ -247,12 +249,12 @@ class Decider:
     def _together(
         self, turns: Sequence[Turn], customers: Customers, balances: Balances
     ) -> list[tuple[Turn, Deliberation | Refused]]:
-        closed = balances.closed()
+        closed = balances.closed
         views = [self._view(turn, balances) for turn in turns]
         scores = self._scored(turns, views, customers)
         done: list[tuple[Turn, Deliberation | Refused]] = []
         for turn, first, own in zip(turns, views, scores, strict=True):
-            if balances.closed() == closed or isinstance(first, Refused):
+            if balances.closed == closed or isinstance(first, Refused):
                 made = self._chosen(turn, first, own)
             else:
                 # A bound was reached meanwhile: what is left now was among what was left, and scored, then
@@ -265,8 +267,8 @@ class Decider:
 
     def _view(self, turn: Turn, balances: Balances) -> View | Refused:
         history = turn.standing.history
-        if balances.plan.bounded:
-            history = replace(history, used=balances.now_used())
+        if balances.used:
+            history = replace(history, used=balances.used)
         try:
             return View(self._shortlist(turn, history), history)
         except DependencyError:
