@@ -17,7 +17,7 @@ from serving.decision.vectors import Vector, Whole, Words, is_null, vector
 from tests.unit.serving.decision.rule_strategies import COLUMNS, numbers, rows, rules
 
 _FAST = settings(
-    max_examples=250,
+    max_examples=120,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -72,7 +72,7 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @settings(
-    max_examples=200,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -118,8 +118,11 @@ def test_a_formula_means_the_same_to_duckdb(
 def test_a_formula_runs_over_every_candidate(text: str, expected: list[float]) -> None:
     whole, real = Column(ColumnType.INT), Column(ColumnType.FLOAT)
     columns = {
-        "kids": whole, "gone": real, "vip": Column(ColumnType.BOOL),
-        "action.value": real, "action.id": Column(ColumnType.STRING),
+        "kids": whole,
+        "gone": real,
+        "vip": Column(ColumnType.BOOL),
+        "action.value": real,
+        "action.id": Column(ColumnType.STRING),
     }
     actions = [action(name, value=value) for name, value in (("a", 10.0), ("b", 20.0), ("c", 30.0))]
     plan = FormulaPlan.of(formula(text, columns), [Candidate(one, one.treatments[0]) for one in actions])

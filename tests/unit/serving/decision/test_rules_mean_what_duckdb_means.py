@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 
 import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.decision.columns import ColumnType
+from serving.decision.expression import IsNull
 from serving.decision.parsing import parse_rule
 from serving.decision.program import Program
 from serving.decision.to_sql import to_sql
@@ -23,7 +26,7 @@ _TYPES = {
     ColumnType.STRING: "VARCHAR",
 }
 _FAST = settings(
-    max_examples=250,
+    max_examples=150,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -52,7 +55,7 @@ def by_duckdb(
     return [truth for (truth,) in answer]
 
 
-def by_closure(text: str, table: Sequence[dict[str, Scalar]]) -> tuple[list[bool | None], str]:
+def by_closure(text: str, table: Sequence[dict[str, Scalar]]) -> tuple[list[Scalar], str]:
     parsed = parse_rule(text, COLUMNS)
     assert parsed.expression is not None, (text, parsed.faults)
     program = Program.of([parsed.expression])
@@ -92,6 +95,26 @@ def test_the_analysts_text_means_the_same_to_duckdb(
         ("word LIKE 'a.b'", {"word": "axb"}, False),
         ("word LIKE '_x'", {"word": "𝄞x"}, True),
         ("whole = 9007199254740992.0", {"whole": 2**53 + 1}, True),
+        ("whole % other_whole = 0", {"whole": -(2**63), "other_whole": -1}, None),
+        ("ABS(whole) > 0", {"whole": -(2**63)}, None),
+        ("ROUND(real) = 3", {"real": 2.5}, True),
+        ("ROUND(real) = -3", {"real": -2.5}, True),
+        ("ROUND(real) = 0", {"real": 0.49999999999999994}, True),
+        ("ROUND(real, 2) = 2.68", {"real": 2.675}, True),
+        ("1 / CEIL(real) < 0", {"real": -0.5}, True),
+        ("1 / GREATEST(real, other_real) < 0", {"real": -0.0, "other_real": 0.0}, True),
+        ("GREATEST(real, other_real) = 1", {"real": float("nan"), "other_real": 1.0}, True),
+        ("SQRT(real) IS NULL", {"real": -1.0}, True),
+        ("CASE WHEN flag THEN TRUE ELSE whole > 1 END", {"whole": 2}, True),
+        ("CASE whole WHEN 1 THEN FALSE ELSE TRUE END", {}, True),
+        ("NULLIF(whole, 0.0) IS NULL", {"whole": 0}, True),
+        ("UPPER(word) = 'STRAẞE'", {"word": "straße"}, True),
+        ("LOWER(word) = 'ὀδυσσεύσ'", {"word": "ὈΔΥΣΣΕΎΣ"}, True),
+        ("LENGTH(word) = 2", {"word": "e\u0301"}, True),
+        ("LEFT(word, 1) = 'e'", {"word": "e\u0301"}, True),
+        ("TRIM(word) = 'a'", {"word": "\u3000a "}, True),
+        ("TRIM(word) = 'a'", {"word": "\ta"}, False),
+        ("STARTS_WITH(word, '') AND CONTAINS(word, '') AND ENDS_WITH(word, '')", {"word": ""}, True),
     ],
 )
 def test_known_corners(
@@ -101,3 +124,30 @@ def test_known_corners(
     truth, sql = by_closure(text, table)
     assert truth == [expected]
     assert by_duckdb(database, sql, table) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "last"),
+    [
+        ("LOWER(word)", 200, sys.maxunicode),
+        ("UPPER(word)", 200, sys.maxunicode),
+        ("LENGTH(word)", 200, sys.maxunicode),
+        ("RIGHT(word, 150)", 200, sys.maxunicode),
+        ("TRIM(word)", 1, 0xFFFF),
+    ],
+)
+def test_every_code_point_means_the_same(
+    database: duckdb.DuckDBPyConnection, text: str, size: int, last: int
+) -> None:
+    signs = [chr(code) for code in range(1, last + 1) if not 0xD800 <= code <= 0xDFFF]
+    parts = ["".join(signs[start : start + size]) for start in range(0, len(signs), size)]
+    words = pa.table({"word": [f"{part}a{part}" for part in parts]})
+    expression = parse_rule(f"{text} IS NULL", COLUMNS).expression
+    assert isinstance(expression, IsNull)
+    program = Program.of([expression.operand])
+    database.register("words", words)
+
+    answer = database.execute(f"SELECT {to_sql(expression.operand)} FROM words").fetchall()
+
+    made = [program.run({"word": f"{part}a{part}"})[0] for part in parts]
+    assert [part for part, ours, (theirs,) in zip(parts, made, answer, strict=True) if ours != theirs] == []
