@@ -110,6 +110,26 @@ def test_a_rule_that_is_also_a_weight_is_one_rule(bank: Catalogue) -> None:
     assert Weighting(number, 0.5) in bank.action("car-loan").weightings
 
 
+def test_a_cool_off_is_of_everything_unless_it_says_otherwise(tmp_path: Path) -> None:
+    text = WHOLE.replace("{cool_off: 24h, per: issue,", "{cool_off: 24h,")
+    bank = load(written(text, tmp_path), FEATURES)
+
+    assert [policy.per for policy in bank.contact_policies if isinstance(policy, CoolOff)] == [Per.ALL]
+
+
+def test_words_of_a_column_are_those_of_the_features(tmp_path: Path) -> None:
+    text = WHOLE.replace("  credit_ok:", "  city: {type: string, values: [Bonn, Ulm]}\n  credit_ok:")
+    features = FEATURES | {"city": Column(ColumnType.STRING, ("Ulm", "Bonn"))}
+    loose = text.replace(", values: [Bonn, Ulm]", "").replace("credit_ok AND", "city = 'Ulm' AND")
+
+    assert load(written(text, tmp_path), features)
+    assert load(written(loose, tmp_path), features)
+    with pytest.raises(ConfigurationError, match="values: `city` holds Ulm, Köln in the feature contract"):
+        load(written(text, tmp_path), FEATURES | {"city": Column(ColumnType.STRING, ("Ulm", "Köln"))})
+    with pytest.raises(ConfigurationError, match="`city` is never 'Ulm'"):
+        load(written(loose, tmp_path), FEATURES | {"city": Column(ColumnType.STRING, ("Bonn",))})
+
+
 def test_placements_and_the_default_of_their_times(bank: Catalogue) -> None:
     home, weekly = bank.placement("web", "home"), bank.placement("email", "weekly")
 
@@ -243,6 +263,16 @@ def test_only_a_trusted_caller_asserts_what_a_system_sets(bank: Catalogue) -> No
             "volume: {per_day: 0.5}",
             "volume, per_day: must be a whole number, 1 or more",
         ),
+        (
+            "  letters: {}",
+            "  lonely: {}\n  letters: {}",
+            "exclusion lonely: holds no action; name it under `exclusions` of two actions or more",
+        ),
+        (
+            "exclusions: [letters, credit]}",
+            "exclusions: [credit]}",
+            "exclusion letters: holds only terms; name it under `exclusions` of two actions or more",
+        ),
         ("volume: {per_day: 1000}", "volume: {total: 1000}", "a total cannot stop a mandatory message"),
         ("weight: 1.5", "weight: -1", "issue growth, context weight, weight: must be more than 0"),
         (
@@ -264,5 +294,5 @@ def test_a_mistake_is_named_where_it_is(old: str, new: str, fault: str, tmp_path
 
     told = [str(found) for found in caught.value.faults]
     assert any(fault in one for one in told), told
-    if "salt" not in old and "outbound" not in old and "shares" not in fault:
+    if not any(word in f"{old} {fault}" for word in ("salt", "outbound", "shares", "holds only")):
         assert any(one.startswith(f"shop.yaml:{line}:") for one in told), (line, told)
