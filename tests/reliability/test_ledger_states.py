@@ -45,7 +45,7 @@ from serving.ports import ContactLedger, DecisionRecords, Entry, Reservation, St
 from serving.records import Mode
 from tests.unit.serving.adapters.test_stores import entry
 
-START = datetime(2026, 3, 28, 20, tzinfo=UTC)  # in Berlin the night of 23 hours begins
+START = datetime(2026, 3, 28, 22, 15, tzinfo=UTC)  # in Berlin soon midnight, and the day of 23 hours
 ZONE = ZoneInfo("Europe/Berlin")
 MINUTE = timedelta(minutes=1)
 LIFETIME = 40 * MINUTE
@@ -387,7 +387,7 @@ def within(action: Action, used: Used) -> bool:
 
 TestLedgers = Ledgers.TestCase
 TestLedgers.settings = settings(
-    max_examples=600 if os.environ.get("MOMENT_RELIABILITY") == "full" else 20,
+    max_examples=600 if os.environ.get("MOMENT_RELIABILITY") == "full" else 30,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
