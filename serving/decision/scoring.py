@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moment.errors import InvariantViolation
-from serving.decision.arbitration import priority
+from serving.decision.arbitration import priority as product
 from serving.decision.considered import ConsideredTable
 from serving.decision.decision import Scores
 from serving.decision.reasons import Reason
@@ -23,14 +23,17 @@ class Scored:
     ----------
     table
         Every candidate; those that compete, and mandatory messages that may go out, are still ``UNDECIDED``.
-        Its columns are its own: the reasons are settled in place.
+        Its columns of reasons are its own: they are settled in place.
+    position
+        Shape (n_candidates,): where a candidate of the catalogue is among the contenders; -1 where it is not.
     raw
-        Shape (n_candidates,): scores before calibration, NaN where there is none.
+        Shape (n_contenders,): scores before calibration, NaN where there is none.
     evidence
-        Shape (n_candidates,): observations each propensity is worth; None where the model does not say.
+        Shape (n_contenders,): observations each propensity is worth; None where the model does not say.
     """
 
     table: ConsideredTable
+    position: NDArray[np.intp]
     raw: NDArray[np.float64]
     evidence: NDArray[np.float64] | None
 
@@ -43,19 +46,22 @@ def score(shortlist: Shortlist, scores: Scores | None) -> Scored:
     InvariantViolation
         Scores of another length than the contenders, or outside [0, 1].
     """
-    if scores is not None:
-        _check(scores, len(shortlist.contenders))
-    propensity = _by_candidate(shortlist, None if scores is None else scores.propensity)
-    before, plan = shortlist.considered, shortlist.catalogue.plan
-    competes = before.reason == Reason.UNDECIDED
-    if plan.mandatory is not None:
-        competes &= ~plan.mandatory[plan.action[before.candidate]]
-    row_propensity = np.where(competes, propensity[before.candidate], np.nan)
-    row_priority = np.where(competes, _priority(shortlist, propensity)[before.candidate], np.nan)
+    before, index = shortlist.considered, shortlist.contender_index
+    if scores is None:
+        scores = Scores(np.full(len(index), np.nan), np.full(len(index), np.nan))
+    _check(scores, len(index))
+    position = np.full(len(shortlist.catalogue.plan.candidates), -1)
+    position[index] = np.arange(len(index))
+    row_position = position[before.candidate]
+    rows = ((before.reason == Reason.UNDECIDED) & (row_position >= 0)).nonzero()[0]
+    contender = row_position[rows]
+    priority = _priority(shortlist, scores.propensity)
     reason = before.reason.copy()
-    reason[competes & ~np.isfinite(row_priority)] = Reason.NOT_RANKED
-    reason[row_propensity < shortlist.policy.propensity_floor] = Reason.BELOW_FLOOR
-    reason[competes & np.isnan(row_propensity)] = Reason.NOT_SCORED
+    row_propensity, row_priority = before.propensity.copy(), before.priority.copy()
+    row_propensity[rows], row_priority[rows] = scores.propensity[contender], priority[contender]
+    stopped = _stopped(scores.propensity, priority, shortlist.policy.propensity_floor)
+    if stopped is not None:
+        reason[rows] = stopped[contender]
     table = replace(
         before,
         reason=reason,
@@ -64,31 +70,34 @@ def score(shortlist: Shortlist, scores: Scores | None) -> Scored:
         propensity=row_propensity,
         priority=row_priority,
     )
-    evidence = None if scores is None or scores.evidence is None else scores.evidence
-    return Scored(
-        table=table,
-        raw=_by_candidate(shortlist, None if scores is None else scores.raw),
-        evidence=None if evidence is None else _by_candidate(shortlist, evidence),
-    )
+    return Scored(table, position, scores.raw, scores.evidence)
 
 
 def _priority(shortlist: Shortlist, propensity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the priority over all candidates of the catalogue, as this customer's policy has it."""
-    plan, policy = shortlist.catalogue.plan, shortlist.policy
-    weight = shortlist.context_weight[plan.action]
-    if policy.formula_plan is None:
-        with np.errstate(over="ignore"):  # infinite is no priority: it is not ranked
-            return priority(propensity, plan.value, weight, policy.lever)
-    row = shortlist.considered.row
-    return policy.formula_plan.priority(row, propensity, plan.value, weight, policy.lever)
+    """Return the priority of each contender, as this customer's policy has it."""
+    plan, policy, index = shortlist.catalogue.plan, shortlist.policy, shortlist.contender_index
+    if policy.formula_plan is not None:
+        whole = np.full(len(plan.candidates), np.nan)
+        whole[index] = propensity
+        weight, row = shortlist.context_weight[plan.action], shortlist.considered.row
+        return policy.formula_plan.priority(row, whole, plan.value, weight, policy.lever)[index]
+    weight = shortlist.context_weight[plan.action[index]]
+    with np.errstate(over="ignore"):  # infinite is no priority: it is not ranked
+        return product(propensity, plan.value[index], weight, policy.lever[index])
 
 
-def _by_candidate(shortlist: Shortlist, column: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Return a column over the contenders as one over all candidates, NaN where there is none."""
-    spread = np.full(len(shortlist.catalogue.plan.candidates), np.nan)
-    if column is not None:
-        spread[shortlist.contender_index] = column
-    return spread
+def _stopped(
+    propensity: NDArray[np.float64], priority: NDArray[np.float64], floor: float
+) -> NDArray[np.int32] | None:
+    """Return the reason of each contender, ``UNDECIDED`` where it competes; None when all do."""
+    ranked, low = np.isfinite(priority), propensity < floor
+    if ranked.all() and not low.any():
+        return None
+    reason = np.full(len(priority), Reason.UNDECIDED, dtype=np.int32)
+    reason[~ranked] = Reason.NOT_RANKED
+    reason[low] = Reason.BELOW_FLOOR
+    reason[np.isnan(propensity)] = Reason.NOT_SCORED
+    return reason
 
 
 def _check(scores: Scores, contenders: int) -> None:

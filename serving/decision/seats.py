@@ -96,7 +96,7 @@ class Seats:
         contest = Contest(
             self._priority[rows],
             self._propensity[rows],
-            None if evidence is None else evidence[self._slate.candidate[rows]],
+            None if evidence is None else evidence[self._scored.position[self._slate.candidate[rows]]],
         )
         return field_of(exploration, contest, rows, self._slate.action[rows])
 
@@ -121,7 +121,7 @@ class Seats:
                 rank=len(self._offers) + 1,
                 candidate=candidate,
                 kind=kind,
-                raw=float(self._scored.raw[index]) if competed else None,
+                raw=float(self._scored.raw[self._scored.position[index]]) if competed else None,
                 propensity=float(self._propensity[row]) if competed else None,
                 value=candidate.action.value,
                 context_weight=float(shortlist.context_weight[action]),
