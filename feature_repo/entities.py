@@ -10,3 +10,10 @@ CUSTOMER = Entity(
     value_type=ValueType.STRING,
     description="A person, household or business that buys",
 )
+
+PROFILE = Entity(
+    name="profile",
+    join_keys=["profile_ref"],
+    value_type=ValueType.STRING,
+    description="A customer or an identity nobody has linked yet, by a keyed hash",
+)

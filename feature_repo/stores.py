@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 from feast.infra.registry.file import FileRegistryStore
 from feast.repo_config import RegistryConfig, RepoConfig
 from pydantic import StrictStr
 
+from feature_repo.views import PUSHED
 from moment.home import Home
 
 
@@ -39,10 +44,39 @@ class HomeSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
 
 
 class HomeSqliteOnlineStore(SqliteOnlineStore):
-    """Feast's SQLite online store in Moment's home."""
+    """Feast's SQLite online store in Moment's home, which never lets an older push replace a newer one."""
 
     @staticmethod
     def _get_db_path(config: RepoConfig) -> str:
         path = in_home(config.online_store.path)
         path.parent.mkdir(parents=True, exist_ok=True)
         return str(path)
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: Any,  # noqa: ANN401 - any of Feast's kinds of view
+        data: list[Any],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write rows; of a pushed view only those that are newer than what is there.
+
+        Several processes push the same row, and the last to write need not be the last to have read.
+        """
+        if PUSHED not in table.tags:
+            super().online_write_batch(config, table, data, progress)
+            return
+        connection: sqlite3.Connection = self._get_conn(config)
+        # Others may neither write between the look and the writing, which commits
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            there = self.online_read(config, table, [row[0] for row in data])
+            newer = [row for row, (time, _) in zip(data, there, strict=True) if _is_newer(row[2], time)]
+            super().online_write_batch(config, table, newer, progress)
+        except BaseException:
+            connection.rollback()
+            raise
+
+
+def _is_newer(pushed: datetime, there: datetime | None) -> bool:
+    return there is None or pushed.astimezone(UTC) > there

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from feast import FeatureView, Field
-from feast.types import Array, Bool, Float64, Int64, String
+from feast.types import Array, Bool, Bytes, Float64, Int64, String
 
-from feature_repo.entities import CUSTOMER
-from feature_repo.sources import snapshot_source
+from feature_repo.entities import CUSTOMER, PROFILE
+from feature_repo.sources import realtime_source, snapshot_source
 from features.contract import DType, FeatureSpec
 from features.definition import View
+from features.realtime import LONGEST
+from features.realtime_features import STATE, VIEW
 from features.snapshot_files import as_of_column
 from moment.home import Home
+
+PUSHED = "pushed"
+"""Tags a view that is pushed to; its online rows are only ever replaced by newer ones."""
 
 _TYPES = {
     DType.BOOL: Bool,
@@ -41,6 +46,27 @@ def feature_view(view: View, home: Home) -> FeatureView:
         description=view.meaning,
         owner=view.owner,
         tags={"purpose": view.purpose.value},
+    )
+
+
+def realtime_view(home: Home) -> FeatureView:
+    """Return the view that keeps the state of the real-time fold: pushed, never materialized.
+
+    The state is sealed with the customer's own key; the features are computed from it when it is read.
+    """
+    return FeatureView(
+        name=VIEW,
+        entities=[PROFILE],
+        ttl=LONGEST,
+        schema=[
+            Field(name="profile_ref", dtype=String),
+            Field(name=STATE, dtype=Bytes, description="The state of the fold over events, sealed"),
+        ],
+        source=realtime_source(home),
+        online=True,
+        description="What the customer does right now",
+        owner="events",
+        tags={PUSHED: "state"},
     )
 
 

@@ -32,6 +32,9 @@ from features.realtime import (
 VIEW = "realtime"
 """The view they are in, and Feast's view that keeps the state."""
 
+STATE = "state"
+"""The one column of Feast's view."""
+
 DAY = timedelta(days=1)
 
 

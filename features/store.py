@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.contract import DType, FeatureContract, FeatureValue
 from features.population import LoadedView, Population
+from features.realtime_features import STATE, VIEW
 from features.snapshot_files import as_of_column, newest_served, snapshot_file, snapshot_times
 from features.store_columns import column, distinct
 from moment.errors import InvalidRequest, InvariantViolation, StepMissing
@@ -76,6 +77,25 @@ class CustomerRow:
     event_times: Mapping[str, datetime]
 
 
+@dataclass(frozen=True, slots=True)
+class PushedState:
+    """The state of a real-time fold on its way to the online store.
+
+    Parameters
+    ----------
+    profile_ref
+        Whose it is.
+    state
+        The state, sealed: of no meaning to Feast.
+    as_of
+        Rises with every change of it; an older one never replaces a newer.
+    """
+
+    profile_ref: str
+    state: bytes
+    as_of: datetime
+
+
 class FeatureStore:
     """Feast, held to the contract.
 
@@ -101,6 +121,7 @@ class FeatureStore:
         self._by_view = {view.name: view.specs for view in self._views}
         self._feast = Feast(config=_configuration(home))
         self._online_views: dict[str, Any] | None = None
+        self._realtime: Any = None
         self._turn = Lock()
 
     def apply(self) -> None:
@@ -113,18 +134,21 @@ class FeatureStore:
         StepMissing
             There are no snapshots for a view to be read from.
         """
-        from feature_repo.entities import CUSTOMER
+        from feature_repo.entities import CUSTOMER, PROFILE
         from feature_repo.services import feature_service
-        from feature_repo.views import feature_view
+        from feature_repo.views import feature_view, realtime_view
 
         for view in self._views:
             self._snapshot_times(view.name)
         views = {view.name: feature_view(view, self.home) for view in self._views}
         service = feature_service(self.contract, views)
-        gone = [view for view in self._feast.list_feature_views() if view.name not in views]
+        kept = [*views.values(), realtime_view(self.home)]
+        names = {view.name for view in kept}
+        gone = [view for view in self._feast.list_feature_views() if view.name not in names]
         with _quiet():
-            self._feast.apply([CUSTOMER, *views.values(), service], objects_to_delete=gone, partial=False)
+            self._feast.apply([CUSTOMER, PROFILE, *kept, service], objects_to_delete=gone, partial=False)
         self._online_views = None
+        self._realtime = None
         # Readers go on while a materialization writes
         with contextlib.closing(sqlite3.connect(self.home.feast / "online.db")) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -237,6 +261,39 @@ class FeatureStore:
             for place, customer_id in enumerate(customer_ids)
         ]
 
+    def push(self, states: Sequence[PushedState]) -> None:
+        """Make the states of real-time folds the ones online, all together.
+
+        Where a newer one is there already, it stays.
+
+        Raises
+        ------
+        StepMissing
+            The registry does not know the view.
+        """
+        if not states:
+            return
+        view = self._realtime_view()
+        rows = [
+            (_profile_key(one.profile_ref), {STATE: _bytes(one.state)}, one.as_of, None) for one in states
+        ]
+        with self._turn:
+            self._feast.provider.online_write_batch(self._feast.config, view, rows, None)
+
+    def states(self, profile_refs: Sequence[str]) -> list[bytes | None]:
+        """Return the state pushed last of each profile, in the order asked; None where none was.
+
+        Raises
+        ------
+        StepMissing
+            The registry does not know the view.
+        """
+        view = self._realtime_view()
+        keys = [_profile_key(ref) for ref in profile_refs]
+        with self._turn:
+            found = self._feast.provider.online_read(self._feast.config, view, keys)
+        return [None if protos is None else protos[STATE].bytes_val for _, protos in found]
+
     def newest_event_time(self) -> datetime:
         """Return what the newest features online are as of.
 
@@ -292,6 +349,7 @@ class FeatureStore:
         """Take notice of what others wrote to the registry since; reading never does."""
         self._feast.refresh_registry()
         self._online_views = None
+        self._realtime = None
 
     def _applied_views(self) -> dict[str, Any]:
         if self._online_views is None:
@@ -304,6 +362,14 @@ class FeatureStore:
                 raise StepMissing("features were defined anew since Feast was told", run=APPLY_FIRST)
             self._online_views = {name: applied[name] for name in self._by_view}
         return self._online_views
+
+    def _realtime_view(self) -> Any:  # noqa: ANN401 - Feast's view
+        if self._realtime is None:
+            found = [view for view in self._feast.list_feature_views() if view.name == VIEW]
+            if not found:
+                raise StepMissing(f"Feast's registry does not know the view {VIEW}", run=APPLY_FIRST)
+            self._realtime = found[0]
+        return self._realtime
 
     def _snapshot_times(self, view: str) -> tuple[datetime, ...]:
         times = snapshot_times(self.home, view)
@@ -383,10 +449,24 @@ def _duckdb_in_utc(home: Home) -> Iterator[None]:
 
 
 def _entity_key(customer_id: str) -> Any:  # noqa: ANN401 - Feast's message
+    return _key("customer_id", customer_id)
+
+
+def _profile_key(profile_ref: str) -> Any:  # noqa: ANN401 - Feast's message
+    return _key("profile_ref", profile_ref)
+
+
+def _key(name: str, value: str) -> Any:  # noqa: ANN401 - Feast's message
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
-    return EntityKey(join_keys=["customer_id"], entity_values=[Value(string_val=customer_id)])
+    return EntityKey(join_keys=[name], entity_values=[Value(string_val=value)])
+
+
+def _bytes(content: bytes) -> Any:  # noqa: ANN401 - Feast's message
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    return Value(bytes_val=content)
 
 
 def _value(proto: Any, dtype: DType) -> FeatureValue:  # noqa: ANN401 - Feast's message

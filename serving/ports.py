@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
 from features.contract import FeatureContract, FeatureValue
+from features.realtime import Event
 from moment.errors import InvariantViolation, MomentError
 from serving.decision.actions import Candidate
 from serving.decision.budgets import Charge
@@ -259,6 +260,72 @@ class DecisionRecords(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """An event on its way to the journal.
+
+    Parameters
+    ----------
+    profile
+        Whose it is: a customer id, or the key of an identity nobody has linked yet.
+    event
+        What is folded. Its time is no later than it was reported.
+    body
+        The event as reported: tells the same report under an id from another one.
+    """
+
+    profile: str
+    event: Event
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Journaled:
+    """What became of events on the disk.
+
+    Parameters
+    ----------
+    verdicts
+        Of each in turn: recorded, duplicate or conflict.
+    visible
+        Done when every later decision, on every worker, sees what was recorded; False when the online store
+        does not take it now. It will be tried again, after a restart too.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    visible: Future[bool]
+
+
+class EventJournal(Protocol):
+    """Every event taken, each once. What it has acknowledged survives a crash, and is folded once."""
+
+    def append(
+        self, entries: Sequence[JournalEntry], *, mode: Mode, key_id: str, received_at: datetime
+    ) -> Future[Journaled]:
+        """Store events together with the states they are folded into; done when all is on the disk.
+
+        An event id stands for one event of its mode: the first report of it.
+        """
+        ...
+
+
+class RealtimeFeatures(Protocol):
+    """What customers do right now, as a decision sees it."""
+
+    @property
+    def contract(self) -> FeatureContract:
+        """The features; rules and templates may name them, models do not."""
+        ...
+
+    def read(self, profile: str, *, mode: Mode, now: datetime) -> CustomerFacts:
+        """Return the features of a profile at ``now``, those it is linked with included.
+
+        `found` tells whether any event was ever taken. Test and live events never meet. DependencyError when
+        the store cannot say.
+        """
+        ...
+
+
 class CatalogueArchive(Protocol):
     """Every catalogue a record cites."""
 
@@ -275,6 +342,7 @@ class Scope(StrEnum):
     READ_CUSTOMERS = "customers:read"
     READ_SCORES = "scores:read"
     ASSERT_CONTEXT = "context:assert"
+    WRITE_EVENTS = "events:write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +363,12 @@ class ApiKey:
         The only channel it may speak for; None for any.
     created_at, revoked_at
         UTC. A revoked key opens nothing.
+    expires_at
+        UTC; from then on it opens nothing. None: it does not end by itself.
+    bounds
+        How much it may ask; None where the deployment's bounds hold.
+    person, role
+        Whose own key it is, and what they work as; None for a channel's.
     """
 
     key_id: str
@@ -304,17 +378,44 @@ class ApiKey:
     channel: str | None
     created_at: datetime
     revoked_at: datetime | None = None
+    expires_at: datetime | None = None
+    bounds: Bounds | None = None
+    person: str | None = None
+    role: Role | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A key, and the secret of it that was shown."""
+
+    key: ApiKey
+    secret: Secret
 
 
 class Keys(Protocol):
     """The store of keys. It sees digests of secrets, never a secret."""
 
     def add(self, key: ApiKey, secret_sha256: bytes) -> None:
-        """Store a new key."""
+        """Store a new key with its first secret."""
         ...
 
-    def find(self, secret_sha256: bytes) -> ApiKey | None:
-        """Return the key of this secret, revoked or not."""
+    def find(self, secret_sha256: bytes) -> FoundKey | None:
+        """Return the key of this secret, whether or not it still opens anything."""
+        ...
+
+    def secrets(self, key_id: str) -> tuple[Secret, ...]:
+        """Return a key's secrets, oldest first."""
+        ...
+
+    def rotate(self, key_id: str, secret_sha256: bytes, *, at: datetime, until: datetime) -> ApiKey | None:
+        """Give a key another secret and end the earlier ones at `until`, those that end sooner excepted.
+
+        None when there is no such key, or it is revoked.
+        """
+        ...
+
+    def used(self, secret_sha256: bytes, on: date) -> None:
+        """Remember the day a secret opened something. Costs nothing when that day is known already."""
         ...
 
     def all(self) -> tuple[ApiKey, ...]:
@@ -323,6 +424,32 @@ class Keys(Protocol):
 
     def revoke(self, key_id: str, at: datetime) -> ApiKey | None:
         """Revoke a key and return it; None when there is none. Revoking again changes nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenClaims:
+    """What a verified token says of who sent it.
+
+    Parameters
+    ----------
+    key_id
+        Made of issuer and subject, so that it names nobody in records and logs.
+    mode, scopes, channel
+        As a key's.
+    """
+
+    key_id: str
+    mode: Mode
+    scopes: frozenset[Scope]
+    channel: str | None
+
+
+class Tokens(Protocol):
+    """Verifies tokens that somebody else has signed (JWT)."""
+
+    def read(self, token: str, now: datetime) -> TokenClaims | None:
+        """Return what it says, or None when it is not valid for Moment now, for whatever reason."""
         ...
 
 
