@@ -43,7 +43,7 @@ from serving.decision.vectors import (
     where,
 )
 
-Vectors = list[Vector]
+Vectors = Mapping[int, Vector]
 ArrayStep = Callable[[Vectors], Vector]
 
 _INT64_MIN = -(2**63)
@@ -55,6 +55,8 @@ def step_over_arrays(node: Expression, inputs: tuple[int, ...]) -> ArrayStep:
         return _case(inputs, len(node.conditions))
     if any(child.type is ColumnType.STRING for child in children(node)):
         return _of_texts(node, inputs)
+    if isinstance(node, And | Or):
+        return _all_of(inputs) if isinstance(node, And) else _any_of(inputs)
     many = _of_many(node)
     if many is not None:
         return lambda cells: reduce(many, [cells[cell] for cell in inputs])
@@ -79,6 +81,27 @@ def _case(inputs: tuple[int, ...], count: int) -> ArrayStep:
     return case
 
 
+def _all_of(inputs: tuple[int, ...]) -> ArrayStep:
+    return partial(_decided, np.minimum, -1, inputs)
+
+
+def _any_of(inputs: tuple[int, ...]) -> ArrayStep:
+    return partial(_decided, np.maximum, 1, inputs)
+
+
+def _decided(
+    fold: Callable[[Any, Any], Truths], decisive: int, inputs: tuple[int, ...], cells: Vectors
+) -> Vector:
+    """Return the fold of all, or the first alone where it is single and decides."""
+    first = cast("Truths", cells[inputs[0]])
+    if not first.ndim:
+        if first == decisive:
+            return first
+        if first == -decisive and len(inputs) == 2:
+            return cells[inputs[1]]
+    return reduce(fold, [cells[cell] for cell in inputs[1:]], first)
+
+
 def _of_texts(node: Expression, inputs: tuple[int, ...]) -> ArrayStep:
     if isinstance(node, Comparison) and node.operator in _EQUALITY:
         left, right = inputs
@@ -95,7 +118,7 @@ def _equal_texts(left: int, right: int, negated: bool, cells: Vectors) -> Vector
         common = np.array([first.number.get(word, -1) for word in second.words], dtype=np.intp)
         equal = first.codes == common[second.codes]
     else:
-        equal = first.codes == first.number.get(second.words[0], -1)
+        equal = first.codes == first.number.get(second.words[int(second.codes)], -1)
     return truth(equal ^ negated, either(_null_of(first), _null_of(second)))
 
 
@@ -106,10 +129,6 @@ def _null_of(words: Words) -> Bools | None:
 def _of_many(node: Expression) -> Callable[[Any, Any], Vector] | None:
     """Return what folds any number of operands into one, two at a time."""
     match node:
-        case And():
-            return np.minimum
-        case Or():
-            return np.maximum
         case Call(function=Function.COALESCE):
             return lambda first, second: where(is_null(first), second, first)
         case Call(function=Function.GREATEST | Function.LEAST):

@@ -15,15 +15,32 @@ from functools import reduce
 
 import numpy as np
 
-from serving.decision.array_steps import ArrayStep, Vectors, step_over_arrays
+from serving.decision.array_steps import ArrayStep, step_over_arrays
 from serving.decision.columns import ColumnType
 from serving.decision.expression import And, ColumnRef, Expression, Or, children
 from serving.decision.program import Program
 from serving.decision.values import Scalar
-from serving.decision.vectors import Floats, Vector, single
+from serving.decision.vectors import Floats, Vector, single, stretched
 
 _ROW, _KNOWN, _GIVEN = 1, 2, 4
-_NOWHERE = np.zeros(0)
+
+
+class _Cells(dict[int, Vector]):
+    """Cells computed when they are asked for: what a decided AND or OR does not ask for costs nothing."""
+
+    def __init__(self, program: ArrayProgram, values: Sequence[Scalar]) -> None:
+        super().__init__(program.known)
+        self._steps, self._lifted, self._values = program.steps, program.lifted, values
+
+    def __missing__(self, cell: int) -> Vector:
+        step = self._steps.get(cell)
+        if step is None:
+            root, kind = self._lifted[cell]
+            made = single(self._values[root], kind)
+        else:
+            made = step(self)
+        self[cell] = made
+        return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,28 +53,28 @@ class ArrayProgram:
         Computes what reads the row only: first the single expressions, then inputs of the arrays.
     singles
         How many of its roots are answers themselves.
-    blank
-        The cells before a run: constants and folded arrays in place.
+    count
+        Length of every array.
+    known
+        By cell: constants, known arrays and what is made of them.
     lifted
-        Root of ``rows``, cell and type of each single value that arrays are combined with.
+        By cell: root of ``rows`` and type of a single value that arrays are combined with.
     given
         Cell and name of each array that is given at a run.
     steps
-        Cell and function, in an order in which every input comes first.
+        By cell: what computes it from others.
     roots
         The cell of each array expression.
-    folded
-        Whether each array expression depends on known arrays only.
     """
 
     rows: Program
     singles: int
-    blank: tuple[Vector, ...]
-    lifted: tuple[tuple[int, int, ColumnType], ...]
+    count: int
+    known: Mapping[int, Vector]
+    lifted: Mapping[int, tuple[int, ColumnType]]
     given: tuple[tuple[int, str], ...]
-    steps: tuple[tuple[int, ArrayStep], ...]
+    steps: Mapping[int, ArrayStep]
     roots: tuple[int, ...]
-    folded: tuple[bool, ...]
 
     @classmethod
     def of(
@@ -65,6 +82,7 @@ class ArrayProgram:
         singles: Sequence[Expression],
         arrays: Sequence[Expression],
         known: Mapping[str, Vector],
+        count: int,
         given: Collection[str] = (),
     ) -> ArrayProgram:
         """Compile expressions, sharing every equal part.
@@ -76,9 +94,11 @@ class ArrayProgram:
         arrays
             Expressions that read at least one of ``known`` or ``given``.
         known
-            Columns that are arrays of one length and never change.
+            Columns that are arrays of length ``count`` and never change.
+        count
+            How many actions there are.
         given
-            Names of columns of type float64 that are arrays given at each run.
+            Names of columns of type float64 that are arrays of that length, given at each run.
         """
         builder = _Builder(singles, known, frozenset(given))
         with np.errstate(all="ignore"):
@@ -86,26 +106,23 @@ class ArrayProgram:
         return cls(
             rows=Program.of(builder.rows),
             singles=len(singles),
-            blank=tuple(builder.blank),
-            lifted=tuple(builder.lifted),
+            count=count,
+            known=builder.known,
+            lifted=builder.lifted,
             given=tuple(builder.given),
-            steps=tuple(builder.steps),
+            steps=builder.steps,
             roots=roots,
-            folded=tuple(not builder.reads(expression) & (_ROW | _GIVEN) for expression in arrays),
         )
 
     def without_folded(self) -> tuple[ArrayProgram, tuple[Vector | None, ...]]:
-        """Return the program less the array expressions that are folded, and these; None for those left."""
-        folded = tuple(
-            self.blank[root] if is_folded else None
-            for root, is_folded in zip(self.roots, self.folded, strict=True)
-        )
-        left = tuple(root for root, known in zip(self.roots, folded, strict=True) if known is None)
-        return replace(self, roots=left, folded=(False,) * len(left)), folded
+        """Return the program less the array expressions known at load, and these; None for those left."""
+        folded = tuple(self.known.get(root) for root in self.roots)
+        left = tuple(root for root in self.roots if root not in self.known)
+        return replace(self, roots=left), folded
 
     def run(
         self, row: Mapping[str, Scalar], given: Mapping[str, Floats] | None = None
-    ) -> tuple[list[Scalar], Vectors]:
+    ) -> tuple[list[Scalar], list[Vector]]:
         """Return the value of each single expression and the array of each array expression.
 
         Parameters
@@ -113,20 +130,17 @@ class ArrayProgram:
         row
             As for ``Program.run``.
         given
-            The arrays named so, each of shape (n,).
+            The arrays named so, each of shape (count,).
         """
         values = self.rows.run(row)
         if not self.roots:
             return values, []
-        cells = list(self.blank)
-        for root, cell, kind in self.lifted:
-            cells[cell] = single(values[root], kind)
+        cells = _Cells(self, values)
         for cell, name in self.given:
             cells[cell] = (given or {})[name]
         with np.errstate(all="ignore"):  # what overflows or divides by zero is settled by each step
-            for cell, step in self.steps:
-                cells[cell] = step(cells)
-        return values[: self.singles], [cells[root] for root in self.roots]
+            made = [stretched(cells[root], self.count) for root in self.roots]
+        return values[: self.singles], made
 
 
 class _Builder:
@@ -134,11 +148,11 @@ class _Builder:
         self, singles: Sequence[Expression], known: Mapping[str, Vector], given: frozenset[str]
     ) -> None:
         self.rows: list[Expression] = list(singles)
-        self.blank: Vectors = []
-        self.lifted: list[tuple[int, int, ColumnType]] = []
+        self.known: dict[int, Vector] = {}
+        self.lifted: dict[int, tuple[int, ColumnType]] = {}
         self.given: list[tuple[int, str]] = []
-        self.steps: list[tuple[int, ArrayStep]] = []
-        self._known = known
+        self.steps: dict[int, ArrayStep] = {}
+        self._columns = known
         self._names = given
         self._cells: dict[Expression, int] = {}
         self._reads: dict[Expression, int] = {}
@@ -148,7 +162,7 @@ class _Builder:
         flags = self._reads.get(node)
         if flags is None:
             if isinstance(node, ColumnRef):
-                flags = _KNOWN if node.name in self._known else _GIVEN if node.name in self._names else _ROW
+                flags = _KNOWN if node.name in self._columns else _GIVEN if node.name in self._names else _ROW
             else:
                 flags = reduce(operator.or_, map(self.reads, children(node)), 0)
             self._reads[node] = flags
@@ -162,40 +176,41 @@ class _Builder:
 
     def _made(self, node: Expression) -> int:
         flags = self.reads(node)
+        cell = len(self._cells)
         if not flags:
-            return self._cell(single(Program.of([node]).run({})[0], node.type))
-        if flags == _ROW:
-            cell = self._cell(_NOWHERE)
-            self.lifted.append((len(self.rows), cell, node.type))
+            self.known[cell] = single(Program.of([node]).run({})[0], node.type)
+        elif flags == _ROW:
+            self.lifted[cell] = (len(self.rows), node.type)
             self.rows.append(node)
-            return cell
-        if isinstance(node, ColumnRef):
-            if node.name in self._known:
-                return self._cell(self._known[node.name])
-            cell = self._cell(_NOWHERE)
+        elif not isinstance(node, ColumnRef):
+            return self._computed(node, flags)
+        elif node.name in self._columns:
+            self.known[cell] = self._columns[node.name]
+        else:
             self.given.append((cell, node.name))
-            return cell
-        grouped = self._grouped(node)
-        step = step_over_arrays(grouped, tuple(self.cell_of(child) for child in children(grouped)))
-        if flags == _KNOWN:
-            return self._cell(step(self.blank))
-        cell = self._cell(_NOWHERE)
-        self.steps.append((cell, step))
         return cell
 
-    def _cell(self, content: Vector) -> int:
-        self.blank.append(content)
-        return len(self.blank) - 1
+    def _computed(self, node: Expression, flags: int) -> int:
+        ordered = self._ordered(node)
+        step = step_over_arrays(ordered, tuple(self.cell_of(child) for child in children(ordered)))
+        cell = len(self._cells)
+        if flags == _KNOWN:
+            self.known[cell] = step(self.known)
+        else:
+            self.steps[cell] = step
+        return cell
 
-    def _grouped(self, node: Expression) -> Expression:
-        """Return AND and OR with what reads the row only as one operand, and what is known as another."""
+    def _ordered(self, node: Expression) -> Expression:
+        """Return AND and OR with what reads the row only as one operand, the first, then what is known."""
         if not isinstance(node, And | Or) or self.reads(node) == _KNOWN:
             return node
-        groups: dict[bool | Expression, list[Expression]] = {}
-        for operand in dict.fromkeys(node.operands):
-            flags = self.reads(operand)
-            groups.setdefault(flags <= _ROW if flags <= _KNOWN else operand, []).append(operand)
+        operands = tuple(dict.fromkeys(node.operands))
+        groups = (
+            [one for one in operands if self.reads(one) <= _ROW],
+            [one for one in operands if self.reads(one) == _KNOWN],
+            *([one] for one in operands if self.reads(one) > _KNOWN),
+        )
         made = (
-            group[0] if len(group) == 1 else replace(node, operands=tuple(group)) for group in groups.values()
+            group[0] if len(group) == 1 else replace(node, operands=tuple(group)) for group in groups if group
         )
         return replace(node, operands=tuple(made))

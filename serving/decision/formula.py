@@ -75,23 +75,21 @@ class FormulaPlan:
     ----------
     program
         What the row alone decides as single values, the rest as arrays over the candidates.
-    count
-        How many candidates there are.
     """
 
     program: ArrayProgram
-    count: int
 
     @classmethod
     def of(cls, formula: Formula, candidates: Sequence[Candidate]) -> FormulaPlan:
         """Return the plan for the candidates of a catalogue, in their order."""
         expression = formula.expression
         known = action_vectors([candidate.action for candidate in candidates], [expression])
+        count = len(candidates)
         if any(column.name in (*FACTORS, *known) for column in column_refs(expression)):
-            program = ArrayProgram.of([], [expression], known, given=FACTORS)
+            program = ArrayProgram.of([], [expression], known, count, given=FACTORS)
         else:
-            program = ArrayProgram.of([expression], [], known)
-        return cls(program, len(candidates))
+            program = ArrayProgram.of([expression], [], known, count)
+        return cls(program)
 
     def priority(
         self,
@@ -118,6 +116,7 @@ class FormulaPlan:
         factors = (propensity, value, context_weight, lever)
         singles, arrays = self.program.run(row, dict(zip(FACTORS, factors, strict=True)))
         made = cast(
-            "Floats", arrays[0] if arrays else np.full(self.count, single(singles[0], ColumnType.FLOAT))
+            "Floats",
+            arrays[0] if arrays else np.full(self.program.count, single(singles[0], ColumnType.FLOAT)),
         )
         return np.where(np.isfinite(made), made, np.nan)

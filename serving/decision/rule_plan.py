@@ -162,7 +162,7 @@ def _program(
     singles = [node for node in of_rule if not over_actions[node]]
     arrays = [node for node in of_rule if over_actions[node]]
     known = action_vectors(actions, arrays)
-    program, folded = ArrayProgram.of(singles, arrays, known).without_folded()
+    program, folded = ArrayProgram.of(singles, arrays, known, len(actions)).without_folded()
     answer = np.zeros(shape, dtype=np.intp)
     for number, node in enumerate(singles, start=len(_ANSWERS)):
         for use in of_rule[node]:

@@ -142,6 +142,17 @@ def taken(of: Vector, positions: NDArray[np.intp]) -> Vector:
             return of[positions]
 
 
+def stretched(of: Vector, count: int) -> Vector:
+    """Return a vector of so many values; one of no dimension is repeated."""
+    match of:
+        case Whole(values):
+            return of if values.ndim else Whole(np.full(count, values), np.full(count, is_null(of)))
+        case Words(codes, words, number):
+            return of if codes.ndim else Words(np.full(count, codes), words, number)
+        case _:
+            return of if of.ndim else np.full(count, of)
+
+
 def where(condition: Bools, first: Vector, second: Vector) -> Vector:
     """Return the first where the condition holds, else the second; both of one type."""
     match first, second:
@@ -178,10 +189,12 @@ def by_word(
 
     It is called once a word where one operand alone has several, else once a row.
     """
+    if not any(operand.codes.ndim for operand in operands):
+        return single(function([operand.words[int(operand.codes)] for operand in operands]), kind)
     long = [position for position, operand in enumerate(operands) if operand.codes.ndim]
     if len(long) == 1:
         (place,) = long
-        values = [operand.words[0] for operand in operands]
+        values = [None if operand.codes.ndim else operand.words[int(operand.codes)] for operand in operands]
         made = [function([*values[:place], word, *values[place + 1 :]]) for word in operands[place].words]
         return taken(vector(made, kind), operands[place].codes)
     codes = np.broadcast_arrays(*(operand.codes for operand in operands))

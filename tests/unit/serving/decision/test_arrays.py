@@ -72,7 +72,7 @@ def test_arrays_mean_what_single_values_mean(
         program.run({**customer, **{name: action[name] for name in of_actions}})[0] for action in actions
     ]
 
-    _, (at_once,) = ArrayProgram.of([], [node], known).run(customer)
+    _, (at_once,) = ArrayProgram.of([], [node], known, len(actions)).run(customer)
 
     assert alike(told(at_once)) == alike(one_by_one), text
 
@@ -89,7 +89,9 @@ def test_arrays_given_at_the_run_mean_the_same(
     program = Program.of([node])
     one_by_one = [program.run({**customer, name: action[name]})[0] for action in actions]
 
-    _, (at_once,) = ArrayProgram.of([], [node], {}, given=[name]).run(customer, {name: given_values})
+    _, (at_once,) = ArrayProgram.of([], [node], {}, len(actions), given=[name]).run(
+        customer, {name: given_values}
+    )
 
     assert alike(told(at_once)) == alike(one_by_one), text
 
@@ -101,16 +103,16 @@ KNOWN = {
 
 
 def test_what_depends_on_actions_only_is_computed_at_load() -> None:
-    program = ArrayProgram.of([], [expression("real * 2 > 3 AND UPPER(word) = 'A'")], KNOWN)
+    program = ArrayProgram.of([], [expression("real * 2 > 3 AND UPPER(word) = 'A'")], KNOWN, 3)
 
-    assert program.steps == ()
-    assert program.folded == (True,)
+    assert program.steps == {}
+    assert program.without_folded()[0].roots == ()
     assert told(program.run({})[1][0]) == [False, False, None]
 
 
 def test_what_rules_share_is_one_step() -> None:
     texts = ["real > other_real", "NOT real > other_real", "real > other_real OR flag"]
-    program = ArrayProgram.of([], [expression(text) for text in texts], KNOWN)
+    program = ArrayProgram.of([], [expression(text) for text in texts], KNOWN, 3)
 
     # the comparison, NOT, OR
     assert len(program.steps) == 3
@@ -118,7 +120,7 @@ def test_what_rules_share_is_one_step() -> None:
 
 def test_what_reads_the_row_only_is_one_value_before_it_meets_an_array() -> None:
     text = "other_real > 1 AND flag AND real > 1 AND whole = 3 AND word = other_word"
-    program = ArrayProgram.of([], [expression(text)], KNOWN)
+    program = ArrayProgram.of([], [expression(text)], KNOWN, 3)
 
     # word = other_word, and the AND of that, what is known and one value for all of the row
     assert len(program.steps) == 2
@@ -127,7 +129,7 @@ def test_what_reads_the_row_only_is_one_value_before_it_meets_an_array() -> None
 
 
 def test_single_values_and_arrays_come_from_one_run() -> None:
-    program = ArrayProgram.of([expression("flag")], [expression("real > other_real")], KNOWN)
+    program = ArrayProgram.of([expression("flag")], [expression("real > other_real")], KNOWN, 3)
 
     values, (array,) = program.run({"flag": True, "other_real": 2.0})
 
@@ -158,6 +160,6 @@ def test_what_leaves_64_bits_is_null(text: str, expected: list[Scalar]) -> None:
     assert isinstance(comparison, Comparison)
     known = {"whole": vector([1, _LEAST, None], ColumnType.INT)}
 
-    _, (made,) = ArrayProgram.of([], [comparison.left], known).run({"other_whole": _MOST})
+    _, (made,) = ArrayProgram.of([], [comparison.left], known, 3).run({"other_whole": _MOST})
 
     assert told(made) == expected

@@ -236,7 +236,7 @@ def test_what_only_an_action_says_is_a_constant_to_the_table() -> None:
         "(\"age\" > CAST('1' AS BIGINT))",
         "CAST('False' AS BOOLEAN)",
     ]
-    assert plan.program.steps == ()
+    assert plan.program.steps == {}
     assert plan.ask({"age": 2}).reason.tolist() == [0, Reason.NOT_ELIGIBLE]
 
 
