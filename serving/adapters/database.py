@@ -32,6 +32,8 @@ def connect(path: Path) -> sqlite3.Connection:
         )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        # What is deleted is overwritten: a destroyed key must not lie in a free page
+        connection.execute("PRAGMA secure_delete=ON")
     except sqlite3.Error as error:
         raise DependencyError(
             f"the operational database {path.name} cannot be opened ({error}); "
@@ -85,6 +87,7 @@ def _upgrade(path: Path) -> None:
         # The driver would commit before each CREATE TABLE: half a schema could be left behind
         connection.isolation_level = None
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=ON")
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
