@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export TZ := UTC
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format lock feast-ui mlflow-ui clean
+.PHONY: help setup demo serve test reliability check format lock feast-ui mlflow-ui clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ serve: $(READY) ## Keep the decision service up on the demo's state
 
 test: $(READY) ## Run every test
 	@$(BIN)/pytest
+
+reliability: $(READY) ## Run the long form of what must survive crashes and crowds
+	@MOMENT_RELIABILITY=full $(BIN)/pytest tests/reliability
 
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check
