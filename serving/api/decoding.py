@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,8 @@ from serving.api.schemas import DecisionRequest
 from serving.decision.values import Scalar
 from serving.settings import Settings
 from serving.use_cases.asking import Ask
+
+T = TypeVar("T")
 
 _DISCARDED_BYTES = 32 * 2**20
 _LARGEST_INTEGER = 2**53
@@ -54,12 +57,7 @@ def decode(body: bytes) -> Ask:
     InvalidRequest
         ``malformed-json``, ``unknown-field``, ``missing-field``, ``invalid-value``.
     """
-    try:
-        wanted = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InvalidRequest("the body is not well-formed JSON in UTF-8", code="malformed-json") from None
+    wanted = structured(_decoder, body)
     context = dict(wanted.context)
     time = _time(context.pop("time")) if "time" in context else None
     return Ask(
@@ -74,6 +72,22 @@ def decode(body: bytes) -> Ask:
         include=tuple(sorted(set(wanted.include))),
         body_sha256=hashlib.sha256(body).digest(),
     )
+
+
+def structured(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Read a body as what a decoder expects.
+
+    Raises
+    ------
+    InvalidRequest
+        ``malformed-json``, ``unknown-field``, ``missing-field``, ``invalid-value``.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidRequest("the body is not well-formed JSON in UTF-8", code="malformed-json") from None
 
 
 def instant(text: object, field: str) -> datetime:
