@@ -189,7 +189,7 @@ def _key(home: Home) -> Path:
     keys = open_keys(home)
     try:
         known = keys.find(digest(path.read_text().strip())) if path.is_file() else None
-        if known is None or known.revoked_at is not None:
+        if known is None or not known.opens(utc_now()):
             new = create_key(
                 keys, mode=Mode.TEST, scopes=frozenset(Scope), channel=None, label="demo", now=utc_now()
             )

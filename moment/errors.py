@@ -33,12 +33,17 @@ class InvalidRequest(MomentError):
         Stable machine-readable problem code, e.g. ``unknown-channel``.
     field
         JSON path of the offending field, e.g. ``placements[0].name``, or None.
+    retry_after
+        Seconds after which the same request may succeed; None where waiting does not help.
     """
 
-    def __init__(self, message: str, *, code: str, field: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str, field: str | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.field = field
+        self.retry_after = retry_after
 
 
 class DependencyError(MomentError):

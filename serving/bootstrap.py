@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from serving.adapters.feast_reader import FeastReader
     from serving.bundles import PropensityBundle, SegmentationBundle
     from serving.decision.catalogue import Catalogue
+    from serving.use_cases.access import Access
     from serving.use_cases.desk import Desk
 
 PACKAGED_CATALOGUE = Path(__file__).parent / "catalogue" / "examples" / "groceries.yaml"
@@ -60,6 +61,14 @@ def open_keys(home: Home) -> SqliteKeys:
     """Open the store of keys, creating the database where there is none."""
     migrate(home.database)
     return SqliteKeys(home.database)
+
+
+def open_access(keys: Keys, home: Home, settings: Settings) -> Access:  # noqa: ARG001
+    """Open the door: keys, tokens where they are set up, and what bounds both."""
+    from serving.adapters.identifiers import utc_now
+    from serving.use_cases.access import Access
+
+    return Access(keys, utc_now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +180,7 @@ class LateOffice:
         self._home = home
         self._settings = settings
         self._keys: SqliteKeys | None = None
+        self._access: Access | None = None
         self._opened: Opened | None = None
         self._refusal: MomentError = DependencyError("Moment is still opening its stores; try again soon")
         self._closing = threading.Event()
@@ -182,6 +192,13 @@ class LateOffice:
         if self._keys is None:
             self._keys = open_keys(self._home)
         return self._keys
+
+    @property
+    def access(self) -> Access:
+        """The door; DependencyError when the store of keys is away."""
+        if self._access is None:
+            self._access = open_access(self.keys, self._home, self._settings)
+        return self._access
 
     def desk(self) -> Desk:
         """Return the open desk, or raise why there is none."""

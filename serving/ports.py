@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
@@ -21,7 +21,7 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.contact_plan import Lookback
 from serving.decision.decision import Scores
 from serving.decision.values import Contact, FeatureState, History, Scalar
-from serving.records import DecisionRecord, Mode
+from serving.records import DecisionRecord, Mode, Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +232,41 @@ class ContactLedger(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stands in a customer's history: records are ordered by this, newest first."""
+
+    decided_at: datetime
+    decision_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Which of a customer's records are wanted.
+
+    Parameters
+    ----------
+    mode
+        Test and live share nothing.
+    limit
+        How many at most.
+    channel, action
+        Only those of this channel, only those that offered this action; None for any.
+    since, until
+        Decided at or after the one, before the other; None for no bound.
+    before
+        Only what stands before this in time: a page goes on where another ended.
+    """
+
+    mode: Mode
+    limit: int
+    channel: str | None = None
+    action: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: Place | None = None
+
+
 class DecisionRecords(Protocol):
     """The store of decision records. What it has acknowledged survives a crash."""
 
@@ -253,76 +288,62 @@ class DecisionRecords(Protocol):
         """Return what a key's request was answered with."""
         ...
 
-    def recent(
-        self, customer_id: str, *, mode: Mode, channel: str | None, limit: int
-    ) -> tuple[DecisionRecord, ...]:
-        """Return a customer's newest records of one mode, newest first; of one channel unless None."""
+    def history(self, customer_id: str, wanted: Past) -> tuple[DecisionRecord, ...]:
+        """Return a customer's records that fit, newest first. One who was erased has none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class JournalEntry:
-    """An event on its way to the journal.
+class Expiry:
+    """Until when what was recorded is kept: what was received before each of these is due.
 
     Parameters
     ----------
-    profile
-        Whose it is: a customer id, or the key of an identity nobody has linked yet.
-    event
-        What is folded. Its time is no later than it was reported.
-    body
-        The event as reported: tells the same report under an id from another one.
+    personal
+        For the personal part of live records.
+    records
+        For live records as a whole, with the contacts and outcomes of their offers.
+    test
+        For those of test traffic.
     """
 
-    profile: str
-    event: Event
-    body: bytes
+    personal: datetime
+    records: datetime
+    test: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Journaled:
-    """What became of events on the disk.
+class Pruned:
+    """How much was removed, or is due: personal parts, whole records, contacts, outcomes, keys of days."""
 
-    Parameters
-    ----------
-    verdicts
-        Of each in turn: recorded, duplicate or conflict.
-    visible
-        Done when every later decision, on every worker, sees what was recorded; False when the online store
-        does not take it now. It will be tried again, after a restart too.
-    """
+    personal: int = 0
+    records: int = 0
+    contacts: int = 0
+    outcomes: int = 0
+    keys: int = 0
 
-    verdicts: tuple[Verdict, ...]
-    visible: Future[bool]
+    def __add__(self, other: Pruned) -> Pruned:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Pruned(*(ours + theirs for ours, theirs in pairs))
 
 
-class EventJournal(Protocol):
-    """Every event taken, each once. What it has acknowledged survives a crash, and is folded once."""
+class RetainedRecords(Protocol):
+    """What a store forgets when its time has come."""
 
-    def append(
-        self, entries: Sequence[JournalEntry], *, mode: Mode, key_id: str, received_at: datetime
-    ) -> Future[Journaled]:
-        """Store events together with the states they are folded into; done when all is on the disk.
-
-        An event id stands for one event of its mode: the first report of it.
-        """
+    def due(self, expiry: Expiry) -> Pruned:
+        """Return how many personal parts and whole records are due; of what hangs on them, nothing."""
         ...
 
-
-class RealtimeFeatures(Protocol):
-    """What customers do right now, as a decision sees it."""
-
-    @property
-    def contract(self) -> FeatureContract:
-        """The features; rules and templates may name them, models do not."""
+    def prune(self, expiry: Expiry, limit: int, now: datetime) -> Pruned:
+        """Remove at most so many of what is due, durably; nothing was left when nothing was removed."""
         ...
 
-    def read(self, profile: str, *, mode: Mode, now: datetime) -> CustomerFacts:
-        """Return the features of a profile at ``now``, those it is linked with included.
+    def compact(self) -> bool:
+        """Overwrite what was removed wherever it still lies; False when readers did not let it."""
+        ...
 
-        `found` tells whether any event was ever taken. Test and live events never meet. DependencyError when
-        the store cannot say.
-        """
+    def cited(self) -> Mapping[Versions, int]:
+        """Return by which versions how many of the records were decided."""
         ...
 
 
@@ -343,6 +364,69 @@ class Scope(StrEnum):
     READ_SCORES = "scores:read"
     ASSERT_CONTEXT = "context:assert"
     WRITE_EVENTS = "events:write"
+    WRITE_OUTCOMES = "outcomes:write"
+    LINK_IDENTITIES = "identities:write"
+    WRITE_CONSENTS = "consents:write"
+    ERASE_CUSTOMERS = "customers:erase"
+    READ_METRICS = "metrics:read"
+
+
+class Role(StrEnum):
+    """What a person works as; it says what their key may do."""
+
+    RISK_OFFICER = "risk_officer"
+    DATA_SCIENTIST = "data_scientist"
+    OPERATOR = "operator"
+    SUPPORT = "support"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a key may ask; None is as much as it likes.
+
+    Parameters
+    ----------
+    per_second, burst
+        Requests a second in the long run, and how many at once after a rest. Both or neither.
+    customers_per_hour
+        Different customers it may ask about in one hour of the clock.
+    """
+
+    per_second: float | None = None
+    burst: int | None = None
+    customers_per_hour: int | None = None
+
+
+UNBOUNDED = Bounds()
+
+
+class Allowance(Protocol):
+    """Counts what each key has asked lately, for all workers together."""
+
+    def take(self, key_id: str, bounds: Bounds, now: datetime) -> float:
+        """Count one request; return 0, or the seconds to wait when it is one too many."""
+        ...
+
+    def ask_about(self, key_id: str, customer_id: str, bounds: Bounds, now: datetime) -> float:
+        """Count a customer asked about; return 0, or the seconds to wait when it is one too many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One of a key's secrets, told apart by when it was made; rotating a key gives it another.
+
+    Parameters
+    ----------
+    created_at, expires_at
+        UTC; None: it does not end by itself.
+    last_used_on
+        The day it last opened something, UTC; None: never.
+    """
+
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +474,11 @@ class FoundKey:
 
     key: ApiKey
     secret: Secret
+
+    def opens(self, now: datetime) -> bool:
+        """Whether it still opens anything."""
+        ends = (self.key.expires_at, self.secret.expires_at)
+        return self.key.revoked_at is None and all(end is None or now < end for end in ends)
 
 
 class Keys(Protocol):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from serving.decision.actions import Candidate
 from serving.decision.catalogue import Catalogue
 from serving.decision.decision import Scores
 from serving.decision.values import Scalar
-from serving.ports import NOBODY, ApiKey, CustomerFacts, Entry, Reservation
+from serving.ports import NOBODY, ApiKey, CustomerFacts, Entry, FoundKey, Reservation, Secret
 from serving.records import DecisionRecord, Mode
 
 
@@ -132,30 +132,54 @@ class MemoryRecords:
 
 
 class MemoryKeys:
-    """Keys in a dictionary by the digest of their secret."""
+    """Keys in a dictionary by their id, and their secrets by digest."""
 
     def __init__(self) -> None:
-        self._keys: dict[bytes, ApiKey] = {}
+        self._keys: dict[str, ApiKey] = {}
+        self._secrets: dict[bytes, tuple[str, Secret]] = {}
 
     def add(self, key: ApiKey, secret_sha256: bytes) -> None:
         """Keep a new key."""
-        self._keys[secret_sha256] = key
+        self._keys[key.key_id] = key
+        self._secrets[secret_sha256] = key.key_id, Secret(key.created_at)
 
-    def find(self, secret_sha256: bytes) -> ApiKey | None:
+    def find(self, secret_sha256: bytes) -> FoundKey | None:
         """Return the key of this secret."""
-        return self._keys.get(secret_sha256)
+        key_id, secret = self._secrets.get(secret_sha256, ("", None))
+        return None if secret is None else FoundKey(self._keys[key_id], secret)
 
     def all(self) -> tuple[ApiKey, ...]:
         """Return all keys, oldest first."""
         return tuple(sorted(self._keys.values(), key=lambda key: (key.created_at, key.key_id)))
 
+    def secrets(self, key_id: str) -> tuple[Secret, ...]:
+        """Return a key's secrets, oldest first."""
+        found = [secret for of, secret in self._secrets.values() if of == key_id]
+        return tuple(sorted(found, key=lambda secret: secret.created_at))
+
+    def rotate(self, key_id: str, secret_sha256: bytes, *, at: datetime, until: datetime) -> ApiKey | None:
+        """Give a key another secret and end the earlier ones at `until`."""
+        key = self._keys.get(key_id)
+        if key is None or key.revoked_at is not None:
+            return None
+        for shown, (of, secret) in list(self._secrets.items()):
+            if of == key_id:
+                end = min(until, secret.expires_at or until)
+                self._secrets[shown] = of, replace(secret, expires_at=end)
+        self._secrets[secret_sha256] = key_id, Secret(at)
+        return key
+
+    def used(self, secret_sha256: bytes, on: date) -> None:
+        """Remember the day a secret opened something."""
+        key_id, secret = self._secrets[secret_sha256]
+        self._secrets[secret_sha256] = key_id, replace(secret, last_used_on=on)
+
     def revoke(self, key_id: str, at: datetime) -> ApiKey | None:
         """Revoke a key."""
-        for secret, key in self._keys.items():
-            if key.key_id == key_id:
-                self._keys[secret] = replace(key, revoked_at=key.revoked_at or at)
-                return self._keys[secret]
-        return None
+        key = self._keys.get(key_id)
+        if key is not None:
+            key = self._keys[key_id] = replace(key, revoked_at=key.revoked_at or at)
+        return key
 
 
 @dataclass(frozen=True, slots=True)

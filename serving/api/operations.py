@@ -18,7 +18,7 @@ from serving.api.schemas import (
     RecordAnswer,
 )
 
-_ACCESS = ("key-missing", "key-unknown", "scope-missing")
+_ACCESS = ("key-missing", "key-unknown", "scope-missing", "rate-limited", "too-many-customers")
 _ALWAYS = ("unknown-parameter", "internal", "dependency-unavailable", "step-missing", "not-ready")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import traceback
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -50,6 +51,8 @@ _KINDS = {
     "not-found": Kind(404, "There is no such thing"),
     "method-not-allowed": Kind(405, "This address does not take this method"),
     "body-too-slow": Kind(408, "The body did not arrive in time"),
+    "rate-limited": Kind(429, "The key asks too often"),
+    "too-many-customers": Kind(429, "The key asked about too many customers"),
     "request-id-reused": Kind(409, "The request id stands for another request"),
     "body-too-large": Kind(413, "The body is too large"),
     "unsupported-media-type": Kind(415, "The body must be plain application/json"),
@@ -131,8 +134,15 @@ def handle(request: AnyRequest, error: Exception) -> Response[bytes]:
         _log.error("%s in %s %s\n%s", type(error).__name__, request.method, _template(request), place)
     elif refusal.status == 503:
         _log.warning("%s: %s", refusal.code, refusal.detail)
-    allow = getattr(error, "headers", None) if refusal.status == 405 else None
-    return respond(refusal, allow)
+    return respond(refusal, _headers(error, refusal))
+
+
+def _headers(error: Exception, refusal: Problem) -> dict[str, str] | None:
+    if refusal.status == 405:
+        return getattr(error, "headers", None)
+    if isinstance(error, InvalidRequest) and error.retry_after is not None:
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    return None
 
 
 def _template(request: AnyRequest) -> str:

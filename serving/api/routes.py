@@ -17,8 +17,9 @@ from serving.api.answers import customer_answer, decision_answer, record_answer
 from serving.api.decoding import decode, instant, read_body
 from serving.api.problems import AnyRequest
 from serving.api.schemas import Alive, Ready
-from serving.ports import Keys, Scope
+from serving.ports import Scope
 from serving.settings import Settings
+from serving.use_cases.access import Access
 from serving.use_cases.desk import Desk
 
 _UNKEPT = {"Cache-Control": "no-store"}
@@ -30,8 +31,8 @@ class Office(Protocol):
     """Where the desk is found; it may not be open yet."""
 
     @property
-    def keys(self) -> Keys:
-        """The store of keys; DependencyError when there is none."""
+    def access(self) -> Access:
+        """The door; DependencyError when the store of keys is away."""
         ...
 
     def desk(self) -> Desk:
@@ -44,7 +45,7 @@ def router(office: Office, settings: Settings) -> Router:
 
     @post("/decisions", status_code=200)
     async def make_decision(request: Request[None, None, State]) -> Response[bytes]:
-        caller = caller_of(request, office.keys)
+        caller = caller_of(request, office.access)
         caller.require(Scope.DECIDE)
         refuse_parameters(request, ())
         ask = decode(await read_body(request, settings))
@@ -56,7 +57,7 @@ def router(office: Office, settings: Settings) -> Router:
     async def read_decision(
         request: Request[None, None, State], decision_id: FromPath[str]
     ) -> Response[bytes]:
-        caller = caller_of(request, office.keys)
+        caller = caller_of(request, office.access)
         caller.require(Scope.READ_DECISIONS)
         refuse_parameters(request, ("include",))
         scores = _include_scores(request)
@@ -69,7 +70,7 @@ def router(office: Office, settings: Settings) -> Router:
     async def read_customer(
         request: Request[None, None, State], customer_id: FromPath[str]
     ) -> Response[bytes]:
-        caller = caller_of(request, office.keys)
+        caller = caller_of(request, office.access)
         caller.require(Scope.READ_CUSTOMERS)
         refuse_parameters(request, ("time",))
         return ok(customer_answer(office.desk().view_customer(caller, customer_id, _time(request))))

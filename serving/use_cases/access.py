@@ -1,14 +1,15 @@
-"""Who is asking, and what they may do."""
+"""Who is asking, what they may do, and how much."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from moment.errors import InvalidRequest
-from serving.ports import Keys, Scope
+from serving.ports import UNBOUNDED, Bounds, Clock, Keys, Role, Scope, Tokens
 from serving.records import Mode
-from serving.use_cases.keys import digest
+from serving.use_cases.allowance import BOUNDLESS, PersonalAllowance, Rates
+from serving.use_cases.keys import PREFIX, digest
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -28,12 +29,19 @@ class Caller:
         What they may do.
     channel
         The only channel they may speak for; None for any.
+    person, role
+        Who it is and what they work as, where the key is a person's own.
+    allowance
+        How much they may still ask.
     """
 
     key_id: str
     mode: Mode
     scopes: frozenset[Scope]
     channel: str | None = None
+    person: str | None = None
+    role: Role | None = None
+    allowance: PersonalAllowance = field(default=BOUNDLESS, compare=False, repr=False)
 
     def require(self, scope: Scope) -> None:
         """Refuse a caller without this scope."""
@@ -62,16 +70,87 @@ class Caller:
                 f"the time must be from {EARLIEST:%Y} to {LATEST:%Y}", code="time-out-of-range", field=field
             )
 
+    def ask_about(self, customer_id: str | None) -> None:
+        """Refuse a caller who has asked about as many different customers as they may in an hour.
+
+        Whatever tells something of a customer asks this first, whether or not anybody knows the customer.
+        """
+        if customer_id is not None:
+            self.allowance.ask_about(customer_id)
+
     def may_see(self, *, mode: Mode, channel: str) -> bool:
         """Whether a record of this mode and channel is the caller's to see."""
         return self.mode is mode and self.channel in (None, channel)
 
 
-def authenticate(keys: Keys, secret: str) -> Caller:
-    """Return who holds this secret; InvalidRequest ``key-unknown`` for a wrong or revoked one."""
-    key = keys.find(digest(secret))
-    if key is None or key.revoked_at is not None:
-        raise InvalidRequest(
-            "this API key is unknown or revoked; `moment keys create` makes one", code="key-unknown"
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The door: tells who asks, by their key or by a token, and refuses who asks too often.
+
+    Parameters
+    ----------
+    keys
+        The store of keys.
+    clock
+        For what ends, and what counts by the hour.
+    tokens
+        Verifies tokens; None where none are accepted.
+    rates
+        Counts what each has asked.
+    """
+
+    keys: Keys
+    clock: Clock
+    tokens: Tokens | None = None
+    rates: Rates = field(default_factory=Rates)
+
+    def __call__(self, secret: str) -> Caller:
+        """Return who sent this key or token.
+
+        Raises
+        ------
+        InvalidRequest
+            ``key-unknown``: it opens nothing, and the message does not say why. ``rate-limited``.
+        DependencyError
+            The store of keys does not answer.
+        """
+        now = self.clock()
+        caller = self._by_key(secret, now) if secret.startswith(PREFIX) else self._by_token(secret, now)
+        if caller is None:
+            raise InvalidRequest(
+                "this key or token is unknown, ended or revoked; `moment keys create` makes a key",
+                code="key-unknown",
+            )
+        caller.allowance.take()
+        return caller
+
+    def _by_key(self, secret: str, now: datetime) -> Caller | None:
+        shown = digest(secret)
+        found = self.keys.find(shown)
+        if found is None or not found.opens(now):
+            return None
+        if found.secret.last_used_on != now.date():
+            self.keys.used(shown, now.date())
+        key = found.key
+        bounds = self.rates.default if key.bounds is None else key.bounds
+        return Caller(
+            key_id=key.key_id,
+            mode=key.mode,
+            scopes=key.scopes,
+            channel=key.channel,
+            person=key.person,
+            role=key.role,
+            allowance=self._allowance(key.key_id, bounds),
         )
-    return Caller(key.key_id, key.mode, key.scopes, key.channel)
+
+    def _by_token(self, token: str, now: datetime) -> Caller | None:
+        claims = None if self.tokens is None else self.tokens.read(token, now)
+        if claims is None:
+            return None
+        allowance = self._allowance(claims.key_id, self.rates.default)
+        return Caller(claims.key_id, claims.mode, claims.scopes, claims.channel, allowance=allowance)
+
+    def _allowance(self, key_id: str, bounds: Bounds) -> PersonalAllowance:
+        if bounds == UNBOUNDED:
+            return BOUNDLESS
+        return PersonalAllowance(key_id, bounds, self.rates.allowance, self.clock)

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from moment.errors import DependencyError
-from serving.ports import ApiKey, Keys, Scope
+from serving.ports import ApiKey, Bounds, Keys, Role, Scope
 from serving.records import Mode
+
+PREFIX = "moment_"
+"""How every secret begins, so that one that was left lying about is found by searching."""
+
+ROLES: Mapping[Role, frozenset[Scope]] = MappingProxyType(
+    {
+        Role.RISK_OFFICER: frozenset({Scope.READ_DECISIONS, Scope.READ_CUSTOMERS, Scope.READ_SCORES}),
+        Role.DATA_SCIENTIST: frozenset({Scope.READ_DECISIONS, Scope.READ_SCORES, Scope.READ_METRICS}),
+        Role.OPERATOR: frozenset({Scope.READ_METRICS}),
+        Role.SUPPORT: frozenset(
+            {Scope.READ_DECISIONS, Scope.READ_CUSTOMERS, Scope.WRITE_CONSENTS, Scope.ERASE_CUSTOMERS}
+        ),
+    }
+)
+"""What a person may do with their own key, by what they work as."""
+
+PERSONAL_BOUNDS = Bounds(per_second=10, burst=30, customers_per_hour=200)
+"""How much a person may ask where their key says nothing else: as much as anybody can read."""
 
 _SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made. The secret is nowhere else: who loses it makes another key."""
+    """A key with a secret just made. The secret is nowhere else: who loses it rotates the key."""
 
     key: ApiKey
     secret: str
@@ -28,25 +48,93 @@ def digest(secret: str) -> bytes:
 
 
 def create_key(
-    keys: Keys, *, mode: Mode, scopes: frozenset[Scope], channel: str | None, label: str, now: datetime
+    keys: Keys,
+    *,
+    mode: Mode,
+    scopes: frozenset[Scope],
+    channel: str | None,
+    label: str,
+    now: datetime,
+    expires_at: datetime | None = None,
+    bounds: Bounds | None = None,
 ) -> NewKey:
-    """Make a key and store it."""
-    key = ApiKey(
-        key_id=f"key_{secrets.token_hex(6)}",
-        label=label,
-        mode=mode,
-        scopes=scopes,
-        channel=channel,
-        created_at=now,
+    """Make a channel's key and store it."""
+    return _add(
+        keys,
+        ApiKey(
+            key_id=_new_id(),
+            label=label,
+            mode=mode,
+            scopes=scopes,
+            channel=channel,
+            created_at=now,
+            expires_at=expires_at,
+            bounds=bounds,
+        ),
     )
-    secret = f"moment_{mode}_{secrets.token_urlsafe(_SECRET_BYTES)}"
-    keys.add(key, digest(secret))
-    return NewKey(key, secret)
+
+
+def create_personal_key(
+    keys: Keys,
+    *,
+    person: str,
+    role: Role,
+    now: datetime,
+    mode: Mode = Mode.LIVE,
+    expires_at: datetime | None = None,
+    bounds: Bounds | None = None,
+) -> NewKey:
+    """Make a person's own key and store it: whatever it is used for counts as done by that person."""
+    return _add(
+        keys,
+        ApiKey(
+            key_id=_new_id(),
+            label="",
+            mode=mode,
+            scopes=ROLES[role],
+            channel=None,
+            created_at=now,
+            expires_at=expires_at,
+            bounds=PERSONAL_BOUNDS if bounds is None else bounds,
+            person=person,
+            role=role,
+        ),
+    )
+
+
+def rotate_key(keys: Keys, key_id: str, now: datetime, *, grace: timedelta) -> NewKey:
+    """Give a key a new secret; the earlier ones go on opening it for `grace`, then no more."""
+    known = next((key for key in keys.all() if key.key_id == key_id), None)
+    if known is None:
+        raise _nothing(key_id)
+    secret = _new_secret(known.mode)
+    rotated = keys.rotate(key_id, digest(secret), at=now, until=now + grace)
+    if rotated is None:
+        raise DependencyError(f"{key_id} is revoked, a new secret would open nothing; create another key")
+    return NewKey(rotated, secret)
 
 
 def revoke_key(keys: Keys, key_id: str, now: datetime) -> ApiKey:
     """Revoke a key; every worker refuses it from its next request on."""
     key = keys.revoke(key_id, now)
     if key is None:
-        raise DependencyError(f"there is no key {key_id}; `moment keys list` shows them")
+        raise _nothing(key_id)
     return key
+
+
+def _add(keys: Keys, key: ApiKey) -> NewKey:
+    secret = _new_secret(key.mode)
+    keys.add(key, digest(secret))
+    return NewKey(key, secret)
+
+
+def _new_id() -> str:
+    return f"key_{secrets.token_hex(6)}"
+
+
+def _new_secret(mode: Mode) -> str:
+    return f"{PREFIX}{mode}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+
+
+def _nothing(key_id: str) -> DependencyError:
+    return DependencyError(f"there is no key {key_id}; `moment keys list` shows them")

@@ -27,7 +27,7 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.values import FeatureState
 from serving.ports import CustomerFacts, Keys, Scope, Scorer
 from serving.records import Mode
-from serving.use_cases.access import Caller
+from serving.use_cases.access import Access, Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.customers import ViewCustomer
 from serving.use_cases.decide import Decide
@@ -196,6 +196,11 @@ class Shop:
     def keys(self) -> Keys:
         """The store of keys, as the API asks for it."""
         return self.memory_keys
+
+    @property
+    def access(self) -> Access:
+        """The door, as the API asks for it."""
+        return Access(self.memory_keys, self.clock)
 
     def desk(self) -> Desk:
         """Return the open desk, as the API asks for it, or the refusal that was set."""

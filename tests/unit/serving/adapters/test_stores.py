@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,14 +11,11 @@ import msgspec
 import pytest
 
 from serving.adapters.database import migrate
-from serving.adapters.memory import MemoryKeys, MemoryRecords
-from serving.adapters.sqlite_keys import SqliteKeys
+from serving.adapters.memory import MemoryRecords
 from serving.adapters.sqlite_records import SqliteRecords
-from serving.ports import ApiKey, DecisionRecords, Entry, Keys, Scope
+from serving.ports import DecisionRecords, Entry
 from serving.records import DecisionRecord, Mode
-from tests.service.kit import NOW, Shop, ask, caller
-
-KEY = ApiKey("key_1", "shop", Mode.LIVE, frozenset({Scope.DECIDE, Scope.READ_SCORES}), "web", NOW)
+from tests.service.kit import Shop, ask, caller
 
 
 @pytest.fixture
@@ -28,16 +23,6 @@ def database(tmp_path: Path) -> Path:
     path = tmp_path / "moment.db"
     migrate(path)
     return path
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def keys(request: pytest.FixtureRequest, database: Path) -> Iterator[Keys]:
-    if request.param == "memory":
-        yield MemoryKeys()
-        return
-    store = SqliteKeys(database)
-    yield store
-    store.close()
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -58,29 +43,6 @@ def a_record() -> DecisionRecord:
 def entry(number: int = 1, **changes: object) -> Entry:
     fields = {"decision_id": f"d{number}", **changes}
     return Entry(msgspec.structs.replace(a_record(), **fields), b"body")
-
-
-def test_a_key_is_found_by_its_digest_alone(keys: Keys) -> None:
-    keys.add(KEY, b"digest")
-    assert keys.find(b"digest") == KEY
-    assert keys.find(b"other") is None
-    assert keys.find(b"") is None
-
-
-def test_keys_are_listed_oldest_first(keys: Keys) -> None:
-    older = replace(KEY, key_id="key_0", created_at=NOW - timedelta(days=1), channel=None)
-    keys.add(KEY, b"1")
-    keys.add(older, b"2")
-    assert keys.all() == (older, KEY)
-
-
-def test_revoking_twice_keeps_the_first_time(keys: Keys) -> None:
-    keys.add(KEY, b"digest")
-    revoked = replace(KEY, revoked_at=NOW)
-    assert keys.revoke("key_1", NOW) == revoked
-    assert keys.revoke("key_1", NOW + timedelta(days=1)) == revoked
-    assert keys.find(b"digest") == revoked
-    assert keys.revoke("key_2", NOW) is None
 
 
 def test_a_record_is_found_by_its_id(records: DecisionRecords) -> None:

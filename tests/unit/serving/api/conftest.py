@@ -10,8 +10,8 @@ import pytest
 from litestar import Litestar
 
 from serving.api.app import build
-from serving.ports import Keys
 from serving.settings import Settings
+from serving.use_cases.access import Access
 from serving.use_cases.desk import Desk
 from tests.service.kit import Shop
 
@@ -24,8 +24,8 @@ class TodaysOffice:
     shop: Shop
 
     @property
-    def keys(self) -> Keys:
-        return self.shop.keys
+    def access(self) -> Access:
+        return self.shop.access
 
     def desk(self) -> Desk:
         return self.shop.desk()

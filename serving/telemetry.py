@@ -1,0 +1,94 @@
+"""What is counted and timed of the running service, as a Protocol: the form that counts is an adapter.
+
+Nothing that is told here may be about a person, and every word is one of few: routes are templates, codes and
+names come from the API, the catalogue and the code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from moment.home import Home
+from serving.decision.catalogue import Catalogue
+from serving.records import DecisionRecord, Versions
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One request that was answered.
+
+    Parameters
+    ----------
+    method, route
+        ``GET``; ``/v1/decisions/{decision_id}``: the template, never the path. Empty where no route fits.
+    status, code
+        The status, and the problem's code; empty where it is none.
+    seconds
+        From the first byte of the request until the last of the answer.
+    """
+
+    method: str
+    route: str
+    status: int
+    code: str
+    seconds: float
+
+
+class Telemetry(Protocol):
+    """Takes what happens. It never raises, never waits, and may be called from any thread."""
+
+    def request(self, answered: Answered) -> None:
+        """Take in a request that was answered."""
+        ...
+
+    def decision(self, record: DecisionRecord, catalogue: Catalogue) -> None:
+        """Take in a decision that was made and recorded; not one that is only answered again."""
+        ...
+
+    def item(self, kind: str, verdict: str) -> None:
+        """Take in the verdict of one item of a report; `kind` is ``outcome`` or ``event``."""
+        ...
+
+    def waiting(self, writes: int) -> None:
+        """Take in how many writes wait for the disk in this process."""
+        ...
+
+    def opened(self, versions: Versions) -> None:
+        """Take in what decides from now on."""
+        ...
+
+    def dependency(self, name: str, *, up: bool) -> None:
+        """Take in that a dependency was given up, or is asked again."""
+        ...
+
+
+class Untold:
+    """Telemetry that nobody reads."""
+
+    def request(self, answered: Answered) -> None:
+        """Forget it."""
+
+    def decision(self, record: DecisionRecord, catalogue: Catalogue) -> None:
+        """Forget it."""
+
+    def item(self, kind: str, verdict: str) -> None:
+        """Forget it."""
+
+    def waiting(self, writes: int) -> None:
+        """Forget it."""
+
+    def opened(self, versions: Versions) -> None:
+        """Forget it."""
+
+    def dependency(self, name: str, *, up: bool) -> None:
+        """Forget it."""
+
+
+UNTOLD: Telemetry = Untold()
+
+
+def metrics_folder(home: Home) -> Path:
+    """Return where the workers keep what they count: BentoML empties it at start and tells the workers."""
+    return home.root / "bentoml" / "prometheus_multiproc_dir"
