@@ -43,10 +43,12 @@ def load_catalogue(settings: Settings, contract: FeatureContract) -> Catalogue:
     ConfigurationError
         It is wrong, every fault is listed; or it reads what the features lack.
     """
+    from features.realtime_features import REALTIME_V1
     from serving.catalogue import load
     from serving.catalogue.feature_columns import feature_columns, missing_columns
 
-    path, columns = catalogue_path(settings), feature_columns(contract)
+    path = catalogue_path(settings)
+    columns = feature_columns(contract) | feature_columns(REALTIME_V1)
     catalogue = load(path, columns)
     missing = missing_columns(catalogue, columns)
     if missing:
@@ -94,14 +96,20 @@ def open_all(home: Home, settings: Settings) -> Opened:
         The catalogue is wrong.
     """
     # All that is heavy comes in below, so that `moment keys` need not wait for it
+    from features.store import FeatureStore
     from serving.adapters.bundles import BundleScorer, BundleSegmenter
     from serving.adapters.catalogue_files import CatalogueFiles
     from serving.adapters.identifiers import time_ordered_id, utc_now
+    from serving.adapters.realtime_push import RealtimePusher
+    from serving.adapters.realtime_reader import RealtimeReader
     from serving.adapters.sqlite_contacts import SqliteContacts
+    from serving.adapters.sqlite_events import KeptStates, SqliteEvents
     from serving.adapters.sqlite_records import SqliteRecords
+    from serving.adapters.vault import Vault
     from serving.use_cases.customers import ViewCustomer
     from serving.use_cases.decide import Decide
     from serving.use_cases.desk import Desk
+    from serving.use_cases.events import TakeEvents
     from serving.use_cases.recall import Recall
 
     models = _open_models(home)
@@ -109,9 +117,13 @@ def open_all(home: Home, settings: Settings) -> Opened:
     catalogue = load_catalogue(settings, features.contract)
     archive = CatalogueFiles(home.root / "catalogues")
     archive.keep(catalogue_path(settings), catalogue)
-    migrate(home.database)
-    records = SqliteRecords(home.database)
-    ledger = SqliteContacts(home.database, records.writer)
+    vault = Vault.open(home)
+    records = SqliteRecords(home.database, vault)
+    ledger = SqliteContacts(home.database, records.writer, vault)
+    realtime = RealtimeReader(features.store, home.database, vault)
+    # A store of its own: a push must not keep decisions from reading
+    pusher = RealtimePusher(KeptStates(home.database, records.writer), FeatureStore(home).push)
+    events = SqliteEvents(records.writer, vault, pusher.announce)
     segmenter = BundleSegmenter(models.segmentation)
     decide = Decide(
         catalogue=catalogue,
@@ -123,15 +135,19 @@ def open_all(home: Home, settings: Settings) -> Opened:
         clock=utc_now,
         ids=time_ordered_id,
         code_version=__version__,
+        realtime=realtime,
     )
     desk = Desk(
         decide=decide,
         recall=Recall(records, archive),
-        view_customer=ViewCustomer(features, segmenter, records, utc_now),
+        view_customer=ViewCustomer(features, segmenter, records, utc_now, realtime),
+        take_events=TakeEvents(events, utc_now),
         contract=features.contract,
     )
 
     def close() -> None:
+        pusher.close()
+        realtime.close()
         records.close()
         ledger.close()
 

@@ -23,6 +23,11 @@ class FeastReader:
         self._store = store
 
     @property
+    def store(self) -> FeatureStore:
+        """The store it reads."""
+        return self._store
+
+    @property
     def contract(self) -> FeatureContract:
         """The features the store serves."""
         return self._store.contract

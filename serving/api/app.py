@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Litestar, Response, Router, get
 from litestar.response import Redirect
 
+from serving.api import events_routes
 from serving.api.openapi import document, dump_yaml
 from serving.api.page import page
 from serving.api.problems import handle
@@ -15,7 +16,12 @@ from serving.settings import Settings
 def build(office: Office, settings: Settings) -> Litestar:
     """Return the app. It opens nothing itself: what is not ready is answered with 503."""
     return Litestar(
-        route_handlers=[router(office, settings), probes(office), _papers()],
+        route_handlers=[
+            router(office, settings),
+            events_routes.routes(office, settings),
+            probes(office),
+            _papers(),
+        ],
         exception_handlers={Exception: handle},
         openapi_config=None,
         logging_config=None,

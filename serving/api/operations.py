@@ -18,8 +18,8 @@ from serving.api.schemas import (
     RecordAnswer,
 )
 
-_ACCESS = ("key-missing", "key-unknown", "scope-missing", "rate-limited", "too-many-customers")
-_ALWAYS = ("unknown-parameter", "internal", "dependency-unavailable", "step-missing", "not-ready")
+ACCESS = ("key-missing", "key-unknown", "scope-missing", "rate-limited", "too-many-customers")
+ALWAYS = ("unknown-parameter", "internal", "dependency-unavailable", "step-missing", "not-ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ OPERATIONS = (
         bodies=examples.DECISION_REQUESTS,
         problems=(
             "malformed-json",
-            *_ACCESS,
+            *ACCESS,
             "channel-not-allowed",
             "test-only",
             "body-too-slow",
@@ -88,7 +88,7 @@ OPERATIONS = (
             "unknown-context",
             "invalid-context",
             "context-not-settable",
-            *_ALWAYS,
+            *ALWAYS,
         ),
         scope="decisions:write",
     ),
@@ -104,7 +104,7 @@ OPERATIONS = (
         ),
         answer=RecordAnswer,
         answers=examples.RECORDS,
-        problems=(*_ACCESS, "not-found", "invalid-value", *_ALWAYS),
+        problems=(*ACCESS, "not-found", "invalid-value", *ALWAYS),
         parameters=(
             Parameter("decision_id", "path", "Id from the answer.", {"type": "string"}, "0199f3c2-8b1a"),
             Parameter(
@@ -128,7 +128,7 @@ OPERATIONS = (
         ),
         answer=CustomerAnswer,
         answers=examples.CUSTOMERS,
-        problems=(*_ACCESS, "test-only", "not-found", "invalid-value", "time-out-of-range", *_ALWAYS),
+        problems=(*ACCESS, "test-only", "not-found", "invalid-value", "time-out-of-range", *ALWAYS),
         parameters=(
             Parameter("customer_id", "path", "Id of the customer.", {"type": "string"}, "1228"),
             Parameter(

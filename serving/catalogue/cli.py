@@ -147,9 +147,10 @@ def _load(file: Path) -> Catalogue:
 def _features() -> Mapping[str, Column]:
     """Return the features a rule may name; what a deployment serves is checked again when it starts."""
     from features.definitions import customer_contract
+    from features.realtime_features import REALTIME_V1
     from serving.catalogue.feature_columns import feature_columns
 
-    return feature_columns(customer_contract())
+    return feature_columns(customer_contract()) | feature_columns(REALTIME_V1)
 
 
 def _lacking(found: Catalogue) -> tuple[str, ...]:

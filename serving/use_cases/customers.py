@@ -7,7 +7,15 @@ from datetime import datetime
 
 from features.contract import FeatureSpec
 from serving.decision.values import ProfileKind
-from serving.ports import Clock, CustomerFacts, CustomerFeatures, DecisionRecords, Segmenter
+from serving.ports import (
+    Clock,
+    CustomerFacts,
+    CustomerFeatures,
+    DecisionRecords,
+    Past,
+    RealtimeFeatures,
+    Segmenter,
+)
 from serving.records import DecisionRecord
 from serving.use_cases.access import Caller
 
@@ -35,6 +43,7 @@ class ViewCustomer:
     segmenter: Segmenter
     records: DecisionRecords
     clock: Clock
+    realtime: RealtimeFeatures | None = None
 
     def __call__(self, caller: Caller, customer_id: str, time: datetime | None = None) -> CustomerView:
         """Return what is known at ``time`` (test keys) or now, with the decisions the caller may see.
@@ -51,15 +60,18 @@ class ViewCustomer:
         facts = self.features.read(customer_id, now)
         if not facts.found:
             return CustomerView(customer_id, ProfileKind.NONE, now, None, facts, (), ())
-        decisions = self.records.recent(
-            customer_id, mode=caller.mode, channel=caller.channel, limit=LATEST_DECISIONS
-        )
+        specs = self.features.contract.features
+        if self.realtime is not None:
+            facts = facts.joined(self.realtime.read(customer_id, mode=caller.mode, now=now))
+            specs += self.realtime.contract.features
+        latest = Past(caller.mode, LATEST_DECISIONS, channel=caller.channel)
+        decisions = self.records.history(customer_id, latest)
         return CustomerView(
             customer_id=customer_id,
             profile=ProfileKind.KNOWN,
             as_of=now,
             segment=self.segmenter.assign(facts),
             facts=facts,
-            specs=self.features.contract.features,
+            specs=specs,
             decisions=decisions,
         )

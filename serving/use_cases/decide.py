@@ -24,10 +24,12 @@ from serving.ports import (
     NOBODY,
     Clock,
     ContactLedger,
+    CustomerFacts,
     CustomerFeatures,
     DecisionRecords,
     Entry,
     Ids,
+    RealtimeFeatures,
     Reservation,
     Scorer,
     Segmenter,
@@ -45,6 +47,9 @@ ATTEMPTS = 3
 
 CONTACTS = "contacts"
 """What ``degraded`` calls the contact store."""
+
+REALTIME = "realtime"
+"""What ``degraded`` calls the real-time features."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +73,8 @@ class Decide:
         See ``serving.ports``. The records store an answer's reservation in the ledger.
     code_version
         Version of Moment, for the record.
+    realtime
+        What customers do right now, for rules and templates; None where nobody reports it.
     """
 
     catalogue: Catalogue
@@ -79,6 +86,7 @@ class Decide:
     clock: Clock
     ids: Ids
     code_version: str
+    realtime: RealtimeFeatures | None = None
     versions: Versions = field(init=False)
     _scalars: tuple[str, ...] = field(init=False)
 
@@ -92,7 +100,9 @@ class Decide:
             code=self.code_version,
         )
         object.__setattr__(self, "versions", versions)
-        object.__setattr__(self, "_scalars", tuple(spec.name for spec in contract.scalars))
+        realtime = () if self.realtime is None else self.realtime.contract.scalars
+        names = tuple(spec.name for spec in (*contract.scalars, *realtime))
+        object.__setattr__(self, "_scalars", names)
 
     def __call__(self, caller: Caller, ask: Ask) -> DecisionRecord:
         """Decide, wait until it is recorded, and return the record to answer with.
@@ -144,7 +154,7 @@ class Decide:
     def _question(self, caller: Caller, ask: Ask, received_at: datetime, now: datetime) -> Question:
         stages = Stages()
         with stages("features"):
-            facts = NOBODY if ask.customer_id is None else self.features.read(ask.customer_id, now)
+            facts, degraded = self._facts(caller, ask, now)
         with stages("segment"):
             segment = self.segmenter.assign(facts) if facts.found else None
         return Question(
@@ -158,7 +168,20 @@ class Decide:
             request=request_of(caller, ask, self.catalogue),
             back=self.catalogue.plan.contacts.lookback(now),
             stages=stages,
+            degraded=degraded,
         )
+
+    def _facts(self, caller: Caller, ask: Ask, now: datetime) -> tuple[CustomerFacts, tuple[str, ...]]:
+        """Return what is known of the customer, and which store could not say."""
+        if ask.customer_id is None:
+            return NOBODY, ()
+        facts = self.features.read(ask.customer_id, now)
+        if self.realtime is None:
+            return facts, ()
+        try:
+            return facts.joined(self.realtime.read(ask.customer_id, mode=caller.mode, now=now)), ()
+        except DependencyError:
+            return facts, (REALTIME,)
 
     def _try(self, question: Question, number: int) -> Attempt:
         """Decide once and hand record and reservation to the store."""
@@ -181,7 +204,7 @@ class Decide:
             scores=scores,
             decision=decision,
             reservation=None if standing is None else self._reservation(question, decision, standing),
-            degraded=() if standing else (CONTACTS,),
+            degraded=(*question.degraded, *(() if standing else (CONTACTS,))),
         )
         entry = Entry(record_of(made, self.versions), question.ask.body_sha256)
         return Attempt(question, number, self.records.append(entry, made.reservation))

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from features.contract import FeatureContract
+from features.realtime_features import REALTIME_V1
 from serving.records import Versions
 from serving.use_cases.customers import ViewCustomer
 from serving.use_cases.decide import Decide
+from serving.use_cases.events import TakeEvents
 from serving.use_cases.recall import Recall
 
 
@@ -18,7 +20,7 @@ class Desk:
 
     Parameters
     ----------
-    decide, recall, view_customer
+    decide, recall, view_customer, take_events
         The use cases.
     contract
         The features they know of a customer.
@@ -27,6 +29,7 @@ class Desk:
     decide: Decide
     recall: Recall
     view_customer: ViewCustomer
+    take_events: TakeEvents
     contract: FeatureContract
 
     def check(self) -> None:
@@ -42,4 +45,4 @@ class Desk:
     @cached_property
     def views(self) -> dict[str, str]:
         """The view of each feature."""
-        return {spec.name: spec.view for spec in self.contract}
+        return {spec.name: spec.view for spec in (*self.contract, *REALTIME_V1)}

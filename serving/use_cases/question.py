@@ -45,6 +45,8 @@ class Question:
         What the feature store knows; the same and the request as the core sees them.
     back
         How far to look back.
+    degraded
+        What could not be read of the customer.
     stages
         Takes the time of each stage.
     """
@@ -59,6 +61,7 @@ class Question:
     request: Request
     back: Lookback
     stages: Stages
+    degraded: tuple[str, ...] = ()
 
 
 def customer_of(
@@ -69,7 +72,7 @@ def customer_of(
     Control, holdout and experiments are drawn by the customer id. Test traffic is in none of them, nor is
     somebody who does not say who they are.
     """
-    values = ((name, facts.values[name]) for name in (scalars if facts.found else ()))
+    values = ((name, facts.values[name]) for name in scalars if name in facts.values)
     return Customer(
         customer_id=None if ask.customer_id is None else CustomerId(ask.customer_id),
         profile=ProfileKind.KNOWN if facts.found else ProfileKind.NONE,

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from features.contract import DType, FeatureContract, FeatureSpec, FeatureValue, Purpose
+from features.realtime_features import REALTIME_V1
 from serving.adapters.memory import (
     CountingIds,
     FixedClock,
@@ -21,6 +22,8 @@ from serving.adapters.memory import (
     TableScorer,
 )
 from serving.adapters.memory_contacts import MemoryContacts
+from serving.adapters.memory_events import MemoryEvents
+from serving.adapters.vault import Vault
 from serving.catalogue import load
 from serving.catalogue.feature_columns import feature_columns
 from serving.decision.catalogue import Catalogue
@@ -32,11 +35,14 @@ from serving.use_cases.asking import Ask
 from serving.use_cases.customers import ViewCustomer
 from serving.use_cases.decide import Decide
 from serving.use_cases.desk import Desk
+from serving.use_cases.events import TakeEvents
 from serving.use_cases.keys import create_key
 from serving.use_cases.recall import Recall
 
 NOW = datetime(2026, 5, 1, 18, 30, tzinfo=UTC)
 SNAPSHOT = NOW - timedelta(days=1)
+VAULT = Vault(bytes(range(32)))
+"""What seals in tests; each database has keys of its own."""
 
 CATALOGUE = """
 catalogue: corner shop
@@ -137,7 +143,7 @@ def catalogue(more: str = "", change: tuple[str, str] = ("", "")) -> Catalogue:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shop.yaml"
         path.write_text(CATALOGUE.replace(*change, 1) + more, encoding="utf-8")
-        return load(path, feature_columns(CONTRACT))
+        return load(path, feature_columns(CONTRACT) | feature_columns(REALTIME_V1))
 
 
 def caller(
@@ -172,6 +178,7 @@ class Shop:
     contacts: MemoryContacts = field(default_factory=MemoryContacts)
     memory_keys: Keys = field(default_factory=MemoryKeys)
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
+    events: MemoryEvents = field(default_factory=MemoryEvents)
 
     def __post_init__(self) -> None:
         self.catalogue = catalogue(self.more, self.change)
@@ -187,9 +194,10 @@ class Shop:
             clock=self.clock,
             ids=CountingIds(),
             code_version="test",
+            realtime=self.events,
         )
         self.recall = Recall(self.records, MemoryCatalogues((self.catalogue,)))
-        self.view_customer = ViewCustomer(self.features, segmenter, self.records, self.clock)
+        self.view_customer = ViewCustomer(self.features, segmenter, self.records, self.clock, self.events)
         self.refusal: Exception | None = None
 
     @property
@@ -210,6 +218,7 @@ class Shop:
             decide=self.decide,
             recall=self.recall,
             view_customer=self.view_customer,
+            take_events=TakeEvents(self.events, self.clock),
             contract=CONTRACT,
         )
 
