@@ -1,0 +1,110 @@
+"""The ledger of consents in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from moment.errors import DependencyError
+from serving.adapters.database import PerThread
+from serving.adapters.group_commit import GroupCommit
+from serving.adapters.instants import from_microseconds, to_microseconds
+from serving.adapters.vault import Vault
+from serving.decision.consent_ledger import ConsentEntry, ConsentStatus, resolve
+from serving.decision.values import Consent, Purpose
+from serving.ports import Told
+from serving.records import Mode
+
+EVERY_CHANNEL = ""
+NO_END = 0
+
+_READ = """
+WITH RECURSIVE same (ref) AS (
+    VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
+)
+SELECT ref, purpose, channel, status, valid_from, valid_to, known_at, ''
+FROM same JOIN consents ON customer_ref = ref
+WHERE mode IN ('live', ?) AND channel IN ('', ?)
+"""
+_OWN = """
+SELECT customer_ref, purpose, channel, status, valid_from, valid_to, known_at, source FROM consents
+WHERE customer_ref = ? AND mode IN ('live', ?) ORDER BY known_at, valid_from
+"""
+_INSERT = """
+INSERT INTO consents (customer_ref, mode, purpose, channel, status, valid_from, valid_to, known_at, source)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+
+_Row = tuple[str, str, str, str, int, int, int, str]
+
+
+class SqliteConsents:
+    """The port `Consents` on the database at `path`; it writes with the process's `writer`."""
+
+    def __init__(self, path: Path, writer: GroupCommit, vault: Vault) -> None:
+        self._readers = PerThread(path)
+        self._writer = writer
+        self._vault = vault
+
+    def read(self, customer_id: str, *, mode: Mode, channel: str, now: datetime) -> Consent:
+        """Return what the customer allows, by one look at the index."""
+        profiles: dict[str, list[ConsentEntry]] = {}
+        for row in self._select(_READ, self._vault.ref(customer_id), mode.value, channel):
+            profiles.setdefault(row[0], []).append(_entry(row))
+        return resolve(profiles.values(), channel=channel, now=now)
+
+    def entries(self, customer_id: str, *, mode: Mode) -> tuple[ConsentEntry, ...]:
+        """Return the customer's own entries, oldest first."""
+        return tuple(map(_entry, self._select(_OWN, self._vault.ref(customer_id), mode.value)))
+
+    def append(self, told: Sequence[Told], *, mode: Mode) -> int:
+        """Store entries durably; what is there already is not stored again."""
+        rows = [_row(self._vault.ref(one.customer_id), mode, one.entry) for one in told]
+        return self._writer.submit(lambda connection: _append(connection, self._vault, rows)).result()
+
+    def close(self) -> None:
+        """Close what it reads with."""
+        self._readers.close()
+
+    def _select(self, sql: str, *values: object) -> list[_Row]:
+        try:
+            return self._readers.get().execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise DependencyError(f"the ledger of consents does not answer ({error})") from error
+
+
+def _append(connection: sqlite3.Connection, vault: Vault, rows: Sequence[tuple[object, ...]]) -> int:
+    erased = {ref for ref in {str(row[0]) for row in rows} if vault.is_erased(connection, ref)}
+    kept = [row for row in rows if row[0] not in erased]
+    before = connection.total_changes
+    connection.executemany(_INSERT, kept)
+    return connection.total_changes - before
+
+
+def _row(ref: str, mode: Mode, entry: ConsentEntry) -> tuple[object, ...]:
+    return (
+        ref,
+        mode,
+        entry.purpose,
+        EVERY_CHANNEL if entry.channel is None else entry.channel,
+        entry.status,
+        to_microseconds(entry.valid_from),
+        NO_END if entry.valid_to is None else to_microseconds(entry.valid_to),
+        to_microseconds(entry.known_at),
+        entry.source,
+    )
+
+
+def _entry(row: _Row) -> ConsentEntry:
+    _, purpose, channel, status, valid_from, valid_to, known_at, source = row
+    return ConsentEntry(
+        purpose=Purpose(purpose),
+        channel=channel or None,
+        status=ConsentStatus(status),
+        valid_from=from_microseconds(valid_from),
+        valid_to=None if valid_to == NO_END else from_microseconds(valid_to),
+        known_at=from_microseconds(known_at),
+        source=source,
+    )
