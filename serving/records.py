@@ -1,8 +1,8 @@
 """The decision record: everything needed to explain and replay one decision.
 
 A record has two parts. The open part (ids, versions, reasons, scores) stays countable for ever. The personal
-part (who it was, what was known of them, what they were told) is stored apart: sealing it with a key of the
-customer's own, so that destroying the key erases it, is still to come; the place for it is here.
+part (who it was, what was known of them, what they were told, and the request id, whose words the channel
+chose) is stored apart, sealed with a key of the customer's own: destroying the key erases it.
 
 Candidates, reasons and rules are small integers; `catalogue` names the version that gives them their words.
 
@@ -22,8 +22,11 @@ from moment.errors import DependencyError
 from serving.decision.decision import FillReason, OfferKind
 from serving.decision.values import FeatureState, ProfileKind, Purpose, Scalar
 
-FORMAT = 2
-"""The format written. 2 added limits, budgets, experiments, attempts and what they looked back on."""
+FORMAT = 3
+"""The format written. 2 added limits, budgets, experiments, attempts and what they looked back on; 3 keeps
+the request id in the personal part."""
+
+_REQUEST_ID_SEALED = 3
 
 RecordedValue = bool | int | float | str | tuple[str | float, ...] | None
 """A feature's value as JSON gives it back, equal to what it was."""
@@ -237,22 +240,30 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
 
 
 class Sealable(Struct, frozen=True):
-    """A record as it is stored: the open part and, apart from it, the personal one."""
+    """A record as it is stored: the open part and, to be sealed, the personal one."""
 
     open: bytes
     personal: bytes | None
 
 
+class _PersonalPart(Struct, frozen=True):
+    """What is sealed of a record."""
+
+    request_id: str | None
+    personal: Personal
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(DecisionRecord)
+_part_decoder = msgspec.json.Decoder(_PersonalPart)
 _personal_decoder = msgspec.json.Decoder(Personal)
 
 
 def dump(record: DecisionRecord) -> Sealable:
-    """Return the two parts of a record as JSON."""
-    opened = msgspec.structs.replace(record, personal=None)
-    personal = None if record.personal is None else _encoder.encode(record.personal)
-    return Sealable(_encoder.encode(opened), personal)
+    """Return the two parts of a record as JSON. What was erased of it stays so."""
+    opened = msgspec.structs.replace(record, format=FORMAT, personal=None, request_id=None)
+    part = None if record.personal is None else _PersonalPart(record.request_id, record.personal)
+    return Sealable(_encoder.encode(opened), None if part is None else _encoder.encode(part))
 
 
 def load(stored: Sealable) -> DecisionRecord:
@@ -271,4 +282,7 @@ def load(stored: Sealable) -> DecisionRecord:
         )
     if stored.personal is None:
         return record
-    return msgspec.structs.replace(record, personal=_personal_decoder.decode(stored.personal))
+    if record.format < _REQUEST_ID_SEALED:
+        return msgspec.structs.replace(record, personal=_personal_decoder.decode(stored.personal))
+    part = _part_decoder.decode(stored.personal)
+    return msgspec.structs.replace(record, personal=part.personal, request_id=part.request_id)

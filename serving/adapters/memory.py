@@ -17,8 +17,8 @@ from serving.decision.actions import Candidate
 from serving.decision.catalogue import Catalogue
 from serving.decision.decision import Scores
 from serving.decision.values import Scalar
-from serving.ports import NOBODY, ApiKey, CustomerFacts, Entry, FoundKey, Reservation, Secret
-from serving.records import DecisionRecord, Mode
+from serving.ports import NOBODY, ApiKey, CustomerFacts, Entry, FoundKey, Past, Reservation, Secret
+from serving.records import DecisionRecord
 
 
 @dataclass(slots=True)
@@ -112,23 +112,41 @@ class MemoryRecords:
         with self._lock:
             return self._request(key_id, request_id)
 
-    def recent(
-        self, customer_id: str, *, mode: Mode, channel: str | None, limit: int
-    ) -> tuple[DecisionRecord, ...]:
-        """Return a customer's newest records of one mode, newest first."""
-        found = [
+    def find_requests(self, key_id: str, request_ids: Sequence[str]) -> dict[str, DecisionRecord]:
+        """Return what several of a key's requests were answered with, by request id."""
+        found = ((request_id, self.find_request(key_id, request_id)) for request_id in request_ids)
+        return {request_id: entry.record for request_id, entry in found if entry is not None}
+
+    def history(self, customer_id: str, wanted: Past) -> tuple[DecisionRecord, ...]:
+        """Return a customer's records that fit, newest first."""
+        own = (
             entry.record
-            for entry in reversed(self._entries)
-            if entry.record.personal is not None
-            and entry.record.personal.customer_id == customer_id
-            and entry.record.mode is mode
-            and channel in (None, entry.record.channel)
-        ]
-        return tuple(found[:limit])
+            for entry in self._entries
+            if entry.record.personal is not None and entry.record.personal.customer_id == customer_id
+        )
+        return tuple(
+            sorted((one for one in own if _fits(one, wanted)), key=_place, reverse=True)[: wanted.limit]
+        )
 
     def _request(self, key_id: str, request_id: str) -> Entry | None:
         wanted = (key_id, request_id)
         return next((e for e in self._entries if (e.record.key_id, e.record.request_id) == wanted), None)
+
+
+def _place(record: DecisionRecord) -> tuple[datetime, str]:
+    return record.decided_at, record.decision_id
+
+
+def _fits(record: DecisionRecord, wanted: Past) -> bool:
+    actions = {offer.action for placement in record.placements for offer in placement.offers}
+    return (
+        record.mode is wanted.mode
+        and wanted.channel in (None, record.channel)
+        and (wanted.action is None or wanted.action in actions)
+        and (wanted.since is None or record.decided_at >= wanted.since)
+        and (wanted.until is None or record.decided_at < wanted.until)
+        and (wanted.before is None or _place(record) < (wanted.before.decided_at, wanted.before.decision_id))
+    )
 
 
 class MemoryKeys:

@@ -24,6 +24,7 @@ from serving.adapters.sqlite_reserving import (
     release,
     set_link,
 )
+from serving.adapters.vault import Vault
 from serving.decision.budgets import MILLIONTHS
 from serving.decision.contact_plan import Lookback
 from serving.decision.values import ActionId, Contact, History, PastOutcome, Used
@@ -64,7 +65,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?)
 class SqliteContacts:
     """The port `ContactLedger` on the database at `path`; it writes with the records' `writer`."""
 
-    def __init__(self, path: Path, writer: GroupCommit) -> None:
+    def __init__(self, path: Path, writer: GroupCommit, vault: Vault) -> None:
+        self._vault = vault
         self._readers = PerThread(path)
         self._writer = writer
 
@@ -78,9 +80,10 @@ class SqliteContacts:
             connection = self._readers.get()
             used = _read_used(connection, mode, now, back) if back.budgets else {}
             # A customer with a history or a link has a version; all others cost this one look
-            if customer_id is None or connection.execute(_KNOWN, (customer_id, mode)).fetchone() is None:
+            customer = None if customer_id is None else self._vault.ref(customer_id)
+            if customer is None or connection.execute(_KNOWN, (customer, mode)).fetchone() is None:
                 return Standing(History(used=used), 0)
-            members, version, _ = identities(connection, customer_id, mode)
+            members, version, _ = identities(connection, customer, mode)
             history = History(used=used)
             for member in members:
                 history = _read_history(connection, member, mode, back).merged_with(history)
@@ -104,7 +107,8 @@ class SqliteContacts:
     ) -> Verdict:
         """Record durably what the customer answered."""
         claimed, reported = to_microseconds(occurred_at), to_microseconds(reported_at)
-        answered = _Answered(tracking_id, outcome_id, kind, claimed, reported)
+        hidden = self._vault.blind("outcome", outcome_id)
+        answered = _Answered(tracking_id, hidden, kind, claimed, reported)
         return self._writer.submit(lambda db: _record_outcome(db, answered)).result()
 
     def release(self, now: datetime) -> int:
@@ -114,15 +118,19 @@ class SqliteContacts:
 
     def link(self, customer_id: str, other: str) -> None:
         """Let two ids be one customer from now on."""
-        self._writer.submit(lambda db: set_link(db, customer_id, other, linked=True)).result()
+        self._link(customer_id, other, linked=True)
 
     def unlink(self, customer_id: str, other: str) -> None:
         """Undo `link`."""
-        self._writer.submit(lambda db: set_link(db, customer_id, other, linked=False)).result()
+        self._link(customer_id, other, linked=False)
 
     def close(self) -> None:
         """Close what it reads with; the writer is closed by who opened it."""
         self._readers.close()
+
+    def _link(self, *customer_ids: str, linked: bool) -> None:
+        one, other = map(self._vault.ref, customer_ids)
+        self._writer.submit(lambda db: set_link(db, one, other, linked=linked)).result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,7 @@ class _Offer:
     """One row of contacts, as a report needs it."""
 
     mode: Mode
-    customer_id: str | None
+    customer_ref: str | None
     action_id: str
     decided_at: int
     reserved_until: int
@@ -162,8 +170,8 @@ def _present(connection: sqlite3.Connection, tracking_id: str, claimed: int, rep
     connection.execute(_PRESENT, (presented, claimed, late, presented, state, tracking_id))
     if offer.charge_state == GIVEN_BACK and offer.charge_day is not None and offer.charge_cost is not None:
         add_used(connection, offer.mode, offer.action_id, offer.charge_day, cost=offer.charge_cost, count=1)
-    if offer.customer_id is not None:
-        advance(connection, offer.customer_id, offer.mode)
+    if offer.customer_ref is not None:
+        advance(connection, offer.customer_ref, offer.mode)
     return Verdict.RECORDED_LATE if late else Verdict.RECORDED
 
 
@@ -176,9 +184,9 @@ def _is_late(connection: sqlite3.Connection, offer: _Offer, reported: int) -> bo
     """
     if offer.charge_state == GIVEN_BACK or offer.reserved_until <= reported:
         return True
-    if offer.customer_id is None:
+    if offer.customer_ref is None:
         return False
-    _, _, latest_at = identities(connection, offer.customer_id, offer.mode)
+    _, _, latest_at = identities(connection, offer.customer_ref, offer.mode)
     return offer.reserved_until <= latest_at
 
 
@@ -204,10 +212,10 @@ def _record_outcome(connection: sqlite3.Connection, answered: _Answered) -> Verd
     at = offer.clamped(answered.claimed, answered.reported)
     connection.execute(
         _INSERT_OUTCOME,
-        (tracking_id, outcome_id, offer.mode, offer.customer_id, kind, at, answered.claimed),
+        (tracking_id, outcome_id, offer.mode, offer.customer_ref, kind, at, answered.claimed),
     )
-    if offer.customer_id is not None:
-        advance(connection, offer.customer_id, offer.mode)
+    if offer.customer_ref is not None:
+        advance(connection, offer.customer_ref, offer.mode)
     return Verdict.RECORDED
 
 

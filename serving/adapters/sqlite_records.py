@@ -1,33 +1,42 @@
-"""Decision records in SQLite, each written together with what its answer takes."""
+"""Decision records in SQLite, each written together with what its answer takes.
+
+No customer id and no request id stands here in clear: rows are found by references, and what is personal is
+sealed within the transaction that writes it, so that nothing is sealed for somebody erased meanwhile.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from moment.errors import DependencyError, InvariantViolation
+import msgspec
+
+from moment.errors import DependencyError
 from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
-from serving.adapters.instants import to_microseconds
+from serving.adapters.instants import from_microseconds, to_microseconds
 from serving.adapters.sqlite_reserving import reserve
-from serving.ports import Entry, Reservation
-from serving.records import DecisionRecord, Mode, Sealable, dump, load
+from serving.adapters.vault import Vault, anonymous_ref
+from serving.ports import Entry, Past, Reservation, StaleHistory
+from serving.records import DecisionRecord, Sealable, dump, load
 
 _INSERT = """
-INSERT INTO decisions (decision_id, key_id, request_id, request_sha256, mode, channel, customer_ref,
-                       decided_at, record, personal)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (key_id, request_id) DO NOTHING
+INSERT INTO decisions (decision_id, key_id, request_ref, request_sha256, mode, channel, customer_ref,
+                       received_at, decided_at, offered, version_id, record, personal)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_BY_REQUEST = "SELECT record, personal, request_sha256 FROM decisions WHERE key_id = ? AND request_id = ?"
-_BY_ID = "SELECT record, personal, request_sha256 FROM decisions WHERE decision_id = ?"
-_RECENT = """
-SELECT record, personal, request_sha256 FROM decisions
-WHERE customer_ref = ? AND mode = ? AND (channel = ? OR ? IS NULL) ORDER BY sequence DESC LIMIT ?
-"""
+_COLUMNS = "SELECT decision_id, customer_ref, received_at, record, personal, request_sha256 FROM decisions"
+_BY_REQUEST = f"{_COLUMNS} WHERE request_ref = ?"
+_BY_ID = f"{_COLUMNS} WHERE decision_id = ?"
+_BY_REQUESTS = f"{_COLUMNS} WHERE request_ref IN (SELECT value FROM json_each(?))"  # noqa: S608 - of the texts here
+_HISTORY = f"{_COLUMNS} WHERE {{conditions}} ORDER BY decided_at DESC, decision_id DESC LIMIT ?"
+_VERSION = "SELECT version_id FROM decision_versions WHERE versions = ?"
+_ADD_VERSION = "INSERT INTO decision_versions (versions) VALUES (?) RETURNING version_id"
 
-_Row = tuple[bytes, bytes | None, bytes]
+_Row = tuple[str, str | None, int, bytes, bytes | None, bytes]
 
 
 class SqliteRecords:
@@ -36,80 +45,183 @@ class SqliteRecords:
     `writer` is what it writes with; what else this process writes should go there too.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vault: Vault) -> None:
         self.writer = GroupCommit(path)
         self._readers = PerThread(path)
+        self._vault = vault
 
     def append(self, entry: Entry, reservation: Reservation | None = None) -> Future[Entry]:
         """Hand a record and its reservation to the writer; the future is done when both are on the disk."""
-        stored = dump(entry.record)  # here, so that the writer need not wait for it
-        return self.writer.submit(lambda connection: _store(connection, entry, stored, reservation))
+        new = _New.of(entry, self._vault)  # here, so that the writer need not wait for it
+        return self.writer.submit(lambda connection: _store(connection, self._vault, new, reservation))
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """Return a record by its id."""
-        rows = self._select(_BY_ID, decision_id)
-        return _entry(rows[0]).record if rows else None
+        return next((entry.record for entry in self._select(_BY_ID, decision_id)), None)
 
     def find_request(self, key_id: str, request_id: str) -> Entry | None:
         """Return what a key's request was answered with."""
-        rows = self._select(_BY_REQUEST, key_id, request_id)
-        return _entry(rows[0]) if rows else None
+        return next(iter(self._select(_BY_REQUEST, request_ref(self._vault, key_id, request_id))), None)
 
-    def recent(
-        self, customer_id: str, *, mode: Mode, channel: str | None, limit: int
-    ) -> tuple[DecisionRecord, ...]:
-        """Return a customer's newest records of one mode, newest first."""
-        rows = self._select(_RECENT, customer_id, mode, channel, channel, limit)
-        return tuple(_entry(row).record for row in rows)
+    def find_requests(self, key_id: str, request_ids: Sequence[str]) -> dict[str, DecisionRecord]:
+        """Return what several of a key's requests were answered with, by request id."""
+        refs = {request_ref(self._vault, key_id, request_id): request_id for request_id in request_ids}
+        found = self._select(_BY_REQUESTS, msgspec.json.encode(list(refs)).decode())
+        known = ((entry.record.request_id, entry.record) for entry in found)
+        return {request_id: record for request_id, record in known if request_id is not None}
+
+    def history(self, customer_id: str, wanted: Past) -> tuple[DecisionRecord, ...]:
+        """Return a customer's records that fit, newest first."""
+        conditions, values = _conditions(self._vault.ref(customer_id), wanted)
+        found = self._select(_HISTORY.format(conditions=conditions), *values, wanted.limit)
+        return tuple(entry.record for entry in found)
 
     def close(self) -> None:
         """Write what waits, then close."""
         self.writer.close()
         self._readers.close()
 
-    def _select(self, sql: str, *values: object) -> list[_Row]:
+    def _select(self, sql: str, *values: object) -> list[Entry]:
         try:
-            return self._readers.get().execute(sql, values).fetchall()
+            connection = self._readers.get()
+            rows: list[_Row] = connection.execute(sql, values).fetchall()
+            return [_entry(connection, self._vault, row) for row in rows]
         except sqlite3.Error as error:
             raise DependencyError(f"the store of decision records does not answer ({error})") from error
 
 
-def _store(
-    connection: sqlite3.Connection, entry: Entry, stored: Sealable, reservation: Reservation | None
-) -> Entry:
+def request_ref(vault: Vault, key_id: str, request_id: str) -> str:
+    """Return what a key's request is found by; the id itself may say anything, so it is sealed."""
+    return vault.blind("request", key_id, request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A record on its way in, as far as it is known without the database.
+
+    `customer_ref` is None for somebody nobody knows; then the day's key seals it, which `sealed_for` names.
+    """
+
+    entry: Entry
+    stored: Sealable
+    request_ref: str | None
+    customer_ref: str | None
+    sealed_for: str
+    offered: str
+    versions: str
+
+    @classmethod
+    def of(cls, entry: Entry, vault: Vault) -> _New:
+        record = entry.record
+        customer = None if record.personal is None else record.personal.customer_id
+        ref = None if customer is None else vault.ref(customer)
+        offered = {offer.action: None for placement in record.placements for offer in placement.offers}
+        return cls(
+            entry=entry,
+            stored=dump(record),
+            request_ref=None
+            if record.request_id is None
+            else request_ref(vault, record.key_id, record.request_id),
+            customer_ref=ref,
+            sealed_for=ref or anonymous_ref(record.received_at.date()),
+            offered=msgspec.json.encode(list(offered)).decode(),
+            versions=msgspec.json.encode(record.versions).decode(),
+        )
+
+    def without_person(self) -> _New:
+        """Return what may be kept of a decision for somebody who was erased meanwhile, or before.
+
+        Asked again under the same id it would have to be decided anew: its answer is not kept.
+        """
+        return replace(self, request_ref=None, customer_ref=None)
+
+
+def _store(connection: sqlite3.Connection, vault: Vault, new: _New, reservation: Reservation | None) -> Entry:
     """Store a record with its reservation, or return what already stands for its request."""
-    stands = _insert(connection, entry, stored)
-    if stands is entry and reservation is not None:
-        reserve(connection, reservation)
-    return stands
+    if new.request_ref is not None:
+        earlier = connection.execute(_BY_REQUEST, (new.request_ref,)).fetchone()
+        if earlier is not None:
+            return _entry(connection, vault, earlier)
+    sealed = None
+    if new.stored.personal is not None:
+        about = new.entry.record.decision_id
+        sealed = vault.seal(connection, new.sealed_for, new.stored.personal, about=about)
+    if sealed is None:
+        new = new.without_person()
+    _insert(connection, new, sealed)
+    if reservation is not None:
+        reserve(connection, _referred(connection, vault, reservation))
+    return new.entry
 
 
-def _insert(connection: sqlite3.Connection, entry: Entry, stored: Sealable) -> Entry:
-    record = entry.record
-    customer = None if record.personal is None else record.personal.customer_id
-    cursor = connection.execute(
+def _referred(connection: sqlite3.Connection, vault: Vault, reservation: Reservation) -> Reservation:
+    """Return the reservation with the customer's reference; one who was erased is nobody known."""
+    if reservation.customer_id is None:
+        return reservation
+    ref = vault.ref(reservation.customer_id)
+    if not vault.is_erased(connection, ref):
+        return replace(reservation, customer_id=ref)
+    if reservation.version:
+        raise StaleHistory("the customer was erased while this was decided; decide again")
+    return replace(reservation, customer_id=None)
+
+
+def _insert(connection: sqlite3.Connection, new: _New, sealed: bytes | None) -> None:
+    record = new.entry.record
+    connection.execute(
         _INSERT,
         (
             record.decision_id,
             record.key_id,
-            record.request_id,
-            entry.request_sha256,
+            new.request_ref,
+            new.entry.request_sha256,
             record.mode,
             record.channel,
-            customer,
+            new.customer_ref,
+            to_microseconds(record.received_at),
             to_microseconds(record.decided_at),
-            stored.open,
-            stored.personal,
+            new.offered,
+            _version_id(connection, new.versions),
+            new.stored.open,
+            sealed,
         ),
     )
-    if cursor.rowcount:
-        return entry
-    earlier = connection.execute(_BY_REQUEST, (record.key_id, record.request_id)).fetchone()
-    if earlier is None:
-        raise InvariantViolation("a decision record was neither stored nor found; this is a defect of Moment")
-    return _entry(earlier)
 
 
-def _entry(row: _Row) -> Entry:
-    opened, personal, request_sha256 = row
+def _version_id(connection: sqlite3.Connection, versions: str) -> int:
+    row = connection.execute(_VERSION, (versions,)).fetchone()
+    if row is None:
+        row = connection.execute(_ADD_VERSION, (versions,)).fetchone()
+    return int(row[0])
+
+
+def _conditions(customer_ref: str, wanted: Past) -> tuple[str, list[object]]:
+    """Return the WHERE of a history and its values."""
+    conditions: list[str] = ["customer_ref = ?", "mode = ?"]
+    values: list[object] = [customer_ref, wanted.mode]
+    if wanted.channel is not None:
+        conditions.append("channel = ?")
+        values.append(wanted.channel)
+    if wanted.action is not None:
+        conditions.append("EXISTS (SELECT 1 FROM json_each(offered) WHERE value = ?)")
+        values.append(wanted.action)
+    if wanted.since is not None:
+        conditions.append("decided_at >= ?")
+        values.append(to_microseconds(wanted.since))
+    if wanted.until is not None:
+        conditions.append("decided_at < ?")
+        values.append(to_microseconds(wanted.until))
+    if wanted.before is not None:
+        conditions.append("(decided_at, decision_id) < (?, ?)")
+        values += [to_microseconds(wanted.before.decided_at), wanted.before.decision_id]
+    return " AND ".join(conditions), values
+
+
+def _entry(connection: sqlite3.Connection, vault: Vault, row: _Row) -> Entry:
+    """Read a row. The key is looked at after the row: what is erased in between is not opened any more."""
+    decision_id, customer_ref, received_at, opened, sealed, request_sha256 = row
+    personal = None
+    if sealed is not None:
+        ref = customer_ref or anonymous_ref(from_microseconds(received_at).date())
+        personal = vault.open_sealed(connection, ref, sealed, about=decision_id)
     return Entry(load(Sealable(opened, personal)), request_sha256)

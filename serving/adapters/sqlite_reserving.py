@@ -1,6 +1,7 @@
 """What changes a customer's standing in SQLite: reserving, versions, links, budgets. Within a transaction.
 
-Nothing here begins or ends one; `group_commit` does.
+Customers are references here, that of a reservation too. Nothing here begins or ends a transaction;
+`group_commit` does.
 """
 
 from __future__ import annotations
@@ -71,32 +72,37 @@ def reserve(connection: sqlite3.Connection, taken: Reservation) -> None:
 
 
 def advance(
-    connection: sqlite3.Connection, customer_id: str, mode: Mode, *, now: int = 0, expected: int | None = None
+    connection: sqlite3.Connection,
+    customer_ref: str,
+    mode: Mode,
+    *,
+    now: int = 0,
+    expected: int | None = None,
 ) -> None:
     """Raise a customer's version; StaleHistory when it is not the expected one."""
-    _, version, latest_at = identities(connection, customer_id, mode)
+    _, version, latest_at = identities(connection, customer_ref, mode)
     if expected not in (None, version):
         raise StaleHistory("the customer's contacts changed while this was decided; decide again")
-    connection.execute(_SET_VERSION, (customer_id, mode, version + 1, max(latest_at, now)))
+    connection.execute(_SET_VERSION, (customer_ref, mode, version + 1, max(latest_at, now)))
 
 
-def identities(connection: sqlite3.Connection, customer_id: str, mode: Mode) -> tuple[list[str], int, int]:
+def identities(connection: sqlite3.Connection, customer_ref: str, mode: Mode) -> tuple[list[str], int, int]:
     """Return every id the customer has, their version, and the time of their latest decision."""
-    rows = connection.execute(_SAME, (customer_id, mode)).fetchall()
+    rows = connection.execute(_SAME, (customer_ref, mode)).fetchall()
     return [row[0] for row in rows], max(row[1] for row in rows), max(row[2] for row in rows)
 
 
-def set_link(connection: sqlite3.Connection, customer_id: str, other: str, *, linked: bool) -> None:
+def set_link(connection: sqlite3.Connection, customer_ref: str, other: str, *, linked: bool) -> None:
     """Make two ids one customer, or no longer.
 
     Both get a version beyond all that either has seen, so that whatever was decided on the history of before
     is stale.
     """
-    pairs = [(customer_id, other), (other, customer_id)]
+    pairs = [(customer_ref, other), (other, customer_ref)]
     for mode in Mode:
-        ours, theirs = (identities(connection, one, mode) for one in (customer_id, other))
+        ours, theirs = (identities(connection, one, mode) for one in (customer_ref, other))
         version, latest_at = max(ours[1], theirs[1]) + 1, max(ours[2], theirs[2])
-        for one in (customer_id, other):
+        for one in (customer_ref, other):
             connection.execute(_SET_VERSION, (one, mode, version, latest_at))
     if linked:
         connection.executemany("INSERT OR IGNORE INTO identity_links VALUES (?, ?)", pairs)

@@ -19,7 +19,7 @@ from serving.decision.contact_plan import Lookback
 from serving.decision.decision import Offer
 from serving.decision.values import ActionId, History, Used
 from serving.ports import Standing
-from serving.records import DecisionRecord, Mode, RecordedOffer, RecordedPlacement
+from serving.records import Mode, RecordedOffer, RecordedPlacement
 from serving.use_cases.content import render
 from serving.use_cases.recording import Deliberation
 
@@ -73,13 +73,9 @@ class Histories(Protocol):
     """What customers were given before; see `serving.adapters.sqlite_batches.SqliteBatches`."""
 
     def standings(
-        self, first: str, last: str, *, mode: Mode, now: datetime, back: Lookback
+        self, customer_ids: Sequence[str], *, mode: Mode, now: datetime, back: Lookback
     ) -> tuple[Standing, dict[str, Standing]]:
         """Return how a customer without a history stands, and, by id, how those with one do."""
-        ...
-
-    def decided(self, key_id: str, first: str, last: str) -> dict[str, DecisionRecord]:
-        """Return the records of a key's requests from one id to another, by request id."""
         ...
 
 
@@ -88,8 +84,7 @@ class NoHistories:
 
     def standings(
         self,
-        first: str,  # noqa: ARG002
-        last: str,  # noqa: ARG002
+        customer_ids: Sequence[str],  # noqa: ARG002
         *,
         mode: Mode,  # noqa: ARG002
         now: datetime,  # noqa: ARG002
@@ -97,10 +92,6 @@ class NoHistories:
     ) -> tuple[Standing, dict[str, Standing]]:
         """Return that nobody has one."""
         return Standing(History(), 0), {}
-
-    def decided(self, key_id: str, first: str, last: str) -> dict[str, DecisionRecord]:  # noqa: ARG002
-        """Return that nothing was decided."""
-        return {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,10 +120,10 @@ class Desk:
         table = self.population.read(self.connection, span, self.ask.condition)
         return People(self.population, table, whole=self.ask.reserve is not None)
 
-    def standings(self, span: Span) -> tuple[Standing, Callable[[str], Standing]]:
-        """Return how a customer of a span without a history stands, and what tells how each one does."""
+    def standings(self, people: People) -> tuple[Standing, Callable[[str], Standing]]:
+        """Return how a customer without a history stands, and what tells how each of these does."""
         newcomer, known = self.histories.standings(
-            span.first, span.last, mode=self.ask.mode, now=self.ask.at, back=self.decider.back
+            people.ids, mode=self.ask.mode, now=self.ask.at, back=self.decider.back
         )
         return newcomer, lambda customer_id: known.get(customer_id, newcomer)
 
@@ -142,7 +133,7 @@ def plan_chunk(desk: Desk, chunk: Chunk) -> Decided:
     people = desk.people(chunk.span)
     sheet = Sheet(desk, chunk, people)
     balances = Balances(desk.decider.catalogue.plan.budgets, chunk.used, chunk.taken)
-    _, standing = desk.standings(chunk.span)
+    _, standing = desk.standings(people)
     turns = desk.decider.turns(people, range(len(people.ids)), standing, desk.ask.at)
     for group in desk.decider.deliberate(turns, people, balances):
         sheet.add([_planned(made, desk.ask) if isinstance(made, Deliberation) else made for _, made in group])

@@ -12,7 +12,6 @@ from features.population import Population
 from moment import __version__
 from moment.errors import DependencyError
 from moment.home import Home
-from serving.adapters.database import migrate
 from serving.adapters.identifiers import named_id, utc_now
 from serving.batch.ask import BatchAsk
 from serving.batch.chunks import Chunk, Decided, Desk, Histories, NoHistories, plan_chunk
@@ -140,10 +139,12 @@ def _open_stores(setup: Setup, desk: Desk) -> tuple[Callable[[Chunk], Decided], 
     from serving.adapters.sqlite_batches import SqliteBatches
     from serving.adapters.sqlite_contacts import SqliteContacts
     from serving.adapters.sqlite_records import SqliteRecords
+    from serving.adapters.vault import Vault
 
-    records = SqliteRecords(setup.home.database)
-    ledger = SqliteContacts(setup.home.database, records.writer)
-    batches = SqliteBatches(setup.home.database, ledger)
+    vault = Vault.open(setup.home)
+    records = SqliteRecords(setup.home.database, vault)
+    ledger = SqliteContacts(setup.home.database, records.writer, vault)
+    batches = SqliteBatches(setup.home.database, ledger, vault)
 
     def close_all() -> None:
         records.close()
@@ -161,13 +162,14 @@ def open_histories(home: Home) -> tuple[Histories, Callable[[], None]]:
     from serving.adapters.group_commit import GroupCommit
     from serving.adapters.sqlite_batches import SqliteBatches
     from serving.adapters.sqlite_contacts import SqliteContacts
+    from serving.adapters.vault import Vault
 
     if not home.database.exists():
         return NoHistories(), lambda: None
-    migrate(home.database)
+    vault = Vault.open(home)
     writer = GroupCommit(home.database)
-    ledger = SqliteContacts(home.database, writer)
-    batches = SqliteBatches(home.database, ledger)
+    ledger = SqliteContacts(home.database, writer, vault)
+    batches = SqliteBatches(home.database, ledger, vault)
 
     def close() -> None:
         writer.close()

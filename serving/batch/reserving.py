@@ -56,7 +56,7 @@ class Reserver:
         sheet.tally.earlier = len(earlier)
         open_ = [place for place, customer in enumerate(people.ids) if customer not in earlier]
         # What is used is the ledger's to say; the transaction has the last word
-        newcomer, standing = desk.standings(chunk.span)
+        newcomer, standing = desk.standings(people)
         turns = decider.turns(people, open_, standing, self.clock())
         balances = Balances(decider.catalogue.plan.budgets, newcomer.history.used)
         new: dict[str, Given | Refused] = {}
@@ -67,14 +67,9 @@ class Reserver:
 
     def _earlier(self, people: People) -> dict[str, DecisionRecord]:
         """Return what an earlier run decided, by customer."""
-        if not people.ids:
-            return {}
-        request_id = self.desk.decider.request_id
-        found = self.desk.histories.decided(
-            self.key_id, request_id(people.ids[0]), request_id(people.ids[-1])
-        )
-        by_customer = {customer: found.get(request_id(customer)) for customer in people.ids}
-        return {customer: record for customer, record in by_customer.items() if record is not None}
+        named = {self.desk.decider.request_id(customer): customer for customer in people.ids}
+        found = self.records.find_requests(self.key_id, list(named))
+        return {named[request_id]: record for request_id, record in found.items()}
 
     def _kept(
         self, group: list[tuple[Turn, Deliberation | Refused]], people: People, sheet: Sheet

@@ -123,7 +123,7 @@ class Batch:
         histories, close = open_histories(self.setup.home)
         try:
             newcomer, _ = histories.standings(
-                "", "", mode=ask.mode, now=ask.at, back=plan.contacts.lookback(ask.at)
+                (), mode=ask.mode, now=ask.at, back=plan.contacts.lookback(ask.at)
             )
         finally:
             close()

@@ -24,7 +24,7 @@ from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.decision.values import Contact
 from serving.records import Mode
-from tests.reliability.visitors import ACTION, CUSTOMER, LIMIT, Task, may_offer, plan
+from tests.reliability.visitors import ACTION, CUSTOMER, LIMIT, VAULT, Task, may_offer, plan
 from tests.unit.serving.adapters.test_stores import a_record
 
 PROJECT = Path(__file__).parents[2]
@@ -38,8 +38,8 @@ class Crowd:
     def __init__(self, folder: Path, *, lifetime: float, shown: float) -> None:
         self.folder = folder
         migrate(folder / "moment.db")
-        self.records = SqliteRecords(folder / "moment.db")
-        self.ledger = SqliteContacts(folder / "moment.db", self.records.writer)
+        self.records = SqliteRecords(folder / "moment.db", VAULT)
+        self.ledger = SqliteContacts(folder / "moment.db", self.records.writer, VAULT)
         self.looks = 0
         record = msgspec.structs.replace(a_record(), mode=Mode.LIVE)
         task = Task(str(folder), record, PROCESSES, ATTEMPTS // PROCESSES, lifetime, shown)

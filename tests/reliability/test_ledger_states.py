@@ -43,6 +43,7 @@ from serving.decision.values import ActionId, Contact, Used
 from serving.decision.windows import first_instant, local_day
 from serving.ports import ContactLedger, DecisionRecords, Entry, Reservation, StaleHistory, Standing, Verdict
 from serving.records import Mode
+from tests.service.kit import VAULT
 from tests.unit.serving.adapters.test_stores import entry
 
 START = datetime(2026, 3, 28, 22, 15, tzinfo=UTC)  # in Berlin soon midnight, and the day of 23 hours
@@ -130,8 +131,8 @@ class Ledgers(RuleBasedStateMachine):
         self.open_sqlite()
 
     def open_sqlite(self) -> None:
-        self.records = SqliteRecords(self.folder / "moment.db")
-        self.ledger = SqliteContacts(self.folder / "moment.db", self.records.writer)
+        self.records = SqliteRecords(self.folder / "moment.db", VAULT)
+        self.ledger = SqliteContacts(self.folder / "moment.db", self.records.writer, VAULT)
 
     def close_sqlite(self) -> None:
         self.ledger.close()

@@ -19,6 +19,7 @@ import msgspec
 
 from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
+from serving.adapters.vault import Vault
 from serving.decision.actions import Action
 from serving.decision.contact import Limit, Per
 from serving.decision.contact_check import ContactCheck
@@ -28,6 +29,7 @@ from serving.ports import Entry, Reservation, StaleHistory
 from serving.records import DecisionRecord, Mode
 
 CUSTOMER = "anna"
+VAULT = Vault(bytes(32))
 LIMIT = Limit("three-a-week", 3, timedelta(days=7), per=Per.ALL)
 ACTION = Action(ActionId("loan"), "Loan", "growth", "loans", 1.0, timedelta(days=30), {}, (), ())
 
@@ -57,8 +59,8 @@ def may_offer(prepared: ContactPlan, history: History, now: datetime) -> bool:
 def attempt(task: Task, visitor: str) -> Iterator[str]:
     """Try so many times; yield what was acknowledged."""
     path = Path(task.folder) / "moment.db"
-    records = SqliteRecords(path)
-    ledger = SqliteContacts(path, records.writer)
+    records = SqliteRecords(path, VAULT)
+    ledger = SqliteContacts(path, records.writer, VAULT)
     prepared, chance = plan(), random.Random(visitor)  # noqa: S311
     for number in range(task.attempts):
         now = datetime.now(UTC)

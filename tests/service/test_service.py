@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from serving.adapters.vault import Vault
 from serving.api.openapi import document
 from tests.service.conftest import CANARY, Server, moment
 
@@ -135,8 +136,8 @@ def test_two_workers_keep_one_limit_whoever_asks_at_once(server: Server) -> None
     with ThreadPoolExecutor(12) as pool:
         offered = {offer for offers in pool.map(ask, range(24)) for offer in offers}
     with closing(sqlite3.connect(server.home.database)) as database:
-        query = "SELECT tracking_id, action_id FROM contacts WHERE customer_ref = '3' AND channel = 'app'"
-        kept = database.execute(query).fetchall()
+        query = "SELECT tracking_id, action_id FROM contacts WHERE customer_ref = ? AND channel = 'app'"
+        kept = database.execute(query, (Vault.open(server.home).ref("3"),)).fetchall()
     assert set(kept) == {(name, action) for name, action in offered if action != "weekly-flyer"}
     assert max(Counter(action for _, action in kept).values()) == 2
     # Nobody falls back but after three others were decided

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from moment import __version__
 from moment.home import Home
@@ -22,8 +24,10 @@ from serving.adapters.identifiers import named_id
 from serving.adapters.memory import FixedClock
 from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
+from serving.adapters.vault import Vault
 from serving.batch.opening import KEY_ID, Models
 from serving.batch.starting import Batch, Typed, start
+from serving.batch_cli import batch
 from serving.bootstrap import load_catalogue
 from serving.ports import Scope
 from serving.records import DecisionRecord, Mode
@@ -42,8 +46,9 @@ def deciding(crowd: Served, database: Path, at: datetime) -> Iterator[tuple[Deci
     contract = crowd.store.contract
     catalogue = load_catalogue(SETTINGS, contract)
     models = Models.open(crowd.home, contract.digest())
-    records = SqliteRecords(database)
-    ledger = SqliteContacts(database, records.writer)
+    vault = Vault.open(crowd.home)
+    records = SqliteRecords(database, vault)
+    ledger = SqliteContacts(database, records.writer, vault)
     decide = Decide(
         catalogue=catalogue,
         features=FeastReader(crowd.store),
@@ -88,7 +93,7 @@ def copied(home: Home, root: Path) -> Home:
     """Return the same home with a database of its own."""
     copy = Home(root / "home", root / "mlruns")
     copy.root.mkdir(parents=True)
-    for part in ("snapshots", "feast", "bundles"):
+    for part in ("snapshots", "feast", "bundles", "keys"):
         (copy.root / part).symlink_to(home.root / part)
     with closing(sqlite3.connect(home.database)) as old, closing(sqlite3.connect(copy.database)) as new:
         old.backup(new)
@@ -109,8 +114,8 @@ def rows(out: Path) -> list[dict[str, Any]]:
     return found
 
 
-def decision_id(batch: Batch, customer: str) -> str:
-    return named_id(AT, f"{batch.setup.batch_id}\0{customer}")
+def decision_id(begun: Batch, customer: str) -> str:
+    return named_id(AT, f"{begun.setup.batch_id}\0{customer}")
 
 
 def told(record: DecisionRecord) -> list[dict[str, Any]]:
@@ -135,11 +140,11 @@ def told(record: DecisionRecord) -> list[dict[str, Any]]:
 
 def test_a_plan_is_what_single_decisions_would_be(crowd: Served, contacted: Home, tmp_path: Path) -> None:
     out = tmp_path / "plan.parquet"
-    batch = begin(typed(out), contacted)
-    tally = batch.run(SILENT)
+    begun = begin(typed(out), contacted)
+    tally = begun.run(SILENT)
     singles_home = copied(contacted, tmp_path)
     with deciding(crowd, singles_home.database, AT) as (decide, _):
-        records = [ask_one(decide, one, decision_id(batch, one)) for one in CUSTOMERS]
+        records = [ask_one(decide, one, decision_id(begun, one)) for one in CUSTOMERS]
     expected = [row for record in records for row in told(record)]
     assert [{name: row[name] for name in ROW} for row in rows(out)] == expected
     # and the sample has in it what it is to compare
@@ -205,8 +210,8 @@ def test_reservations_are_those_of_single_decisions_and_live_as_long_as_asked(
 ) -> None:
     home = copied(contacted, tmp_path)
     out = tmp_path / "reserved.parquet"
-    batch = begin(typed(out, reserve=timedelta(hours=48), chunk=300), home)
-    tally = batch.run(SILENT)
+    begun = begin(typed(out, reserve=timedelta(hours=48), chunk=300), home)
+    tally = begun.run(SILENT)
     found = rows(out)
     assert tally.earlier == tally.rejected == 0
     given = [row for row in found if row["kind"] in ("arbitrated", "mandatory")]
@@ -217,11 +222,11 @@ def test_reservations_are_those_of_single_decisions_and_live_as_long_as_asked(
         kept = connection.execute(live, (until,)).fetchall()
     assert kept == sorted((row["tracking_id"], row["action"]) for row in given)
     with deciding(crowd, home.database, AT) as (decide, ledger):
-        record = decide.records.find(decision_id(batch, given[0]["customer_id"]))
+        record = decide.records.find(decision_id(begun, given[0]["customer_id"]))
         assert record is not None
         assert record.key_id == KEY_ID
         assert record.mode is Mode.LIVE
-        assert record.request_id == f"{batch.setup.batch_id}:{given[0]['customer_id']}"
+        assert record.request_id == f"{begun.setup.batch_id}:{given[0]['customer_id']}"
         assert record.segment is not None
         verdict = ledger.present(
             given[0]["tracking_id"], occurred_at=AT, reported_at=AT + timedelta(hours=47)
@@ -275,3 +280,57 @@ def test_an_interrupted_batch_goes_on_and_reserves_nothing_twice(contacted: Home
     assert begin(asked, rough).run(SILENT).earlier == len(CUSTOMERS)
     assert rows(out) == expected
     assert counts(rough) == counts(calm)
+
+
+def test_what_changed_meanwhile_is_decided_again(crowd: Served, contacted: Home, tmp_path: Path) -> None:
+    home = copied(contacted, tmp_path)
+    pairs = [(f"c{number}", f"c{number + 1}") for number in range(100, 140, 2)]
+    with deciding(crowd, home.database, AT) as (_, ledger):
+        for one, other in pairs:
+            ledger.link(one, other)
+    out = tmp_path / "reserved.parquet"
+    tally = begin(typed(out, reserve=timedelta(hours=48)), home).run(SILENT)
+    # Both of a pair were read before either was reserved for; what one is given is the other's history, too
+    assert 10 <= tally.again <= len(pairs)
+    given = {(row["customer_id"], row["action"]) for row in rows(out) if row["kind"] == "arbitrated"}
+    assert not [
+        (one, action)
+        for one, other in pairs
+        for name, action in given
+        if name == one and (other, action) in given
+    ]
+
+
+def test_the_command_says_what_it_came_to_and_what_to_do_next(
+    contacted: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOMENT_HOME", str(contacted.root))
+    monkeypatch.setenv("MOMENT_CATALOGUE", str(SETTINGS.catalogue))
+    out = tmp_path / "plan.csv"
+    asked = ["--placement", "letter", "--out", str(out), "--at", f"{AT:%Y-%m-%dT%H:%M}", "--workers", "1"]
+    done = CliRunner().invoke(batch, asked)
+    assert done.exit_code == 0, done.output
+    assert "email letter, as of 2018-01-05 17:30 UTC (test mode" in done.stdout
+    assert "Customers with at least one action that is: 1,000 considered → " in done.stdout
+    assert "This is a plan: nothing was reserved or recorded" in done.stdout
+    assert "--reserve 48h" in done.stdout
+    summary = json.loads(CliRunner().invoke(batch, [*asked, "--json"]).stdout)
+    assert (summary["customers"], summary["decided"], summary["rejected"]) == (1000, 1000, 0)
+    assert summary["offered"] + summary["nothing"] == 1000
+    # At night nobody is written to: quiet hours are the customer's
+    night = [*asked[:5], "2018-01-05T03:00", "--json"]
+    assert json.loads(CliRunner().invoke(batch, night).stdout)["stopped"]["quiet hours: night"] > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--at", "tomorrow"], "'tomorrow' is no time; write e.g. 2018-01-02T18:00:00Z"),
+        (["--reserve", "2 days"], "'2 days' is no span of time; write e.g. 48h or 7d"),
+        (["--reserve", "0h"], "'0h' is no span of time"),
+    ],
+)
+def test_what_cannot_be_read_says_how_to_write_it(changes: list[str], message: str) -> None:
+    done = CliRunner().invoke(batch, ["--placement", "home", "--out", "o.csv", *changes])
+    assert done.exit_code == 2
+    assert message in done.output

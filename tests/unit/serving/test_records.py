@@ -35,7 +35,7 @@ def test_a_record_of_format_1_reads_as_it_was_meant() -> None:
     assert record.personal is not None
     assert (record.personal.customer_id, record.personal.contacts) == ("anna", ())
     assert record.personal.event_times == {"profile": datetime(2026, 4, 30, 18, 30, tzinfo=UTC)}
-    assert load(dump(record)) == record
+    assert load(dump(record)) == msgspec.structs.replace(record, format=FORMAT)
 
 
 def test_a_record_of_format_1_is_still_explained_and_answered() -> None:
@@ -52,7 +52,7 @@ def test_a_record_of_format_1_is_still_explained_and_answered() -> None:
 def test_todays_records_say_their_format() -> None:
     record = Shop().decide(caller(), ask())
     assert (record.format, record.decided_at) == (FORMAT, NOW)
-    assert json.loads(dump(record).open)["format"] == 2
+    assert json.loads(dump(record).open)["format"] == 3
 
 
 def test_a_record_of_a_newer_moment_is_not_read_by_halves() -> None:

@@ -22,6 +22,7 @@ from serving.decision.contact_plan import Lookback
 from serving.decision.values import ActionId, Contact, History, PastOutcome, Used
 from serving.ports import ContactLedger, DecisionRecords, Entry, Reservation, StaleHistory, Verdict
 from serving.records import Mode
+from tests.service.kit import VAULT
 from tests.unit.serving.adapters.test_stores import entry
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -101,8 +102,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield Store(memory, memory.contacts)
         return
     migrate(tmp_path / "moment.db")
-    records = SqliteRecords(tmp_path / "moment.db")
-    ledger = SqliteContacts(tmp_path / "moment.db", records.writer)
+    records = SqliteRecords(tmp_path / "moment.db", VAULT)
+    ledger = SqliteContacts(tmp_path / "moment.db", records.writer, VAULT)
     yield Store(records, ledger)
     ledger.close()
     records.close()
@@ -392,7 +393,7 @@ def database(tmp_path: Path) -> Path:
 
 
 def test_one_conflict_does_not_spoil_the_group_it_is_written_with(database: Path) -> None:
-    records = SqliteRecords(database)
+    records = SqliteRecords(database, VAULT)
     blocker = connect(database)
     blocker.execute("BEGIN IMMEDIATE")  # so that all wait and go into one transaction
     futures = []
@@ -402,14 +403,14 @@ def test_one_conflict_does_not_spoil_the_group_it_is_written_with(database: Path
         futures.append(records.append(entry(number), Reservation(customer, Mode.LIVE, 0, (made,))))
     blocker.execute("COMMIT")
     assert [future.exception(10) is None for future in futures] == [True, False] * 10
-    rows = blocker.execute("SELECT customer_ref FROM contacts ORDER BY customer_ref").fetchall()
-    assert rows == [(f"c{number}",) for number in range(10)]
+    rows = blocker.execute("SELECT customer_ref FROM contacts ORDER BY tracking_id").fetchall()
+    assert sorted(rows) == sorted((VAULT.ref(f"c{number}"),) for number in range(10))
     blocker.close()
     records.close()
 
 
 def test_an_offer_of_an_id_that_exists_is_refused_alone(database: Path) -> None:
-    records = SqliteRecords(database)
+    records = SqliteRecords(database, VAULT)
     made = Contact("t", LOAN, "loans", "growth", "web", NOW, NOW + 40 * MINUTE)
     records.append(entry(1), Reservation("anna", Mode.LIVE, 0, (made,))).result(5)
     with pytest.raises(DependencyError, match="could not be recorded"):
@@ -420,8 +421,8 @@ def test_an_offer_of_an_id_that_exists_is_refused_alone(database: Path) -> None:
 
 
 def test_a_ledger_that_cannot_be_read_says_so(database: Path) -> None:
-    records = SqliteRecords(database)
-    ledger = SqliteContacts(database, records.writer)
+    records = SqliteRecords(database, VAULT)
+    ledger = SqliteContacts(database, records.writer, VAULT)
     connection = connect(database)
     connection.execute("ALTER TABLE contact_versions RENAME TO away")
     with pytest.raises(DependencyError, match="does not answer"):

@@ -12,6 +12,7 @@ import serving.adapters.migrations
 from moment.errors import DependencyError
 from serving.adapters.database import HEAD, connect, migrate
 from serving.adapters.sqlite_records import SqliteRecords
+from tests.service.kit import VAULT
 from tests.unit.serving.adapters.test_stores import entry
 
 
@@ -75,7 +76,7 @@ def test_a_file_that_is_no_database_is_said_so(tmp_path: Path) -> None:
 def test_a_store_that_cannot_write_refuses_and_goes_on_when_it_can(tmp_path: Path) -> None:
     path = tmp_path / "moment.db"
     migrate(path)
-    store = SqliteRecords(path)
+    store = SqliteRecords(path, VAULT)
     blocker = sqlite3.connect(path)
     blocker.executescript("ALTER TABLE decisions RENAME TO away")
     with pytest.raises(DependencyError, match="could not be recorded"):

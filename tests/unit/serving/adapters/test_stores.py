@@ -13,9 +13,9 @@ import pytest
 from serving.adapters.database import migrate
 from serving.adapters.memory import MemoryRecords
 from serving.adapters.sqlite_records import SqliteRecords
-from serving.ports import DecisionRecords, Entry
+from serving.ports import DecisionRecords, Entry, Past
 from serving.records import DecisionRecord, Mode
-from tests.service.kit import Shop, ask, caller
+from tests.service.kit import VAULT, Shop, ask, caller
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def records(request: pytest.FixtureRequest, database: Path) -> Iterator[Decision
     if request.param == "memory":
         yield MemoryRecords()
         return
-    store = SqliteRecords(database)
+    store = SqliteRecords(database, VAULT)
     yield store
     store.close()
 
@@ -88,33 +88,33 @@ def test_recent_records_are_of_one_customer_mode_and_channel(
     changes: list[dict[str, object]] = [{}, {"mode": Mode.LIVE}, {"channel": "app"}, {"personal": other}]
     for number, change in enumerate(changes, start=1):
         records.append(entry(number, **change)).result(5)
-    found = records.recent("anna", mode=mode, channel=channel, limit=10)
+    found = records.history("anna", Past(mode, 10, channel=channel))
     assert [record.decision_id for record in found] == expected
-    assert len(records.recent("anna", mode=mode, channel=channel, limit=1)) == 1
+    assert len(records.history("anna", Past(mode, 1, channel=channel))) == 1
 
 
 def test_what_was_acknowledged_is_there_for_another_process(database: Path) -> None:
-    store = SqliteRecords(database)
+    store = SqliteRecords(database, VAULT)
     futures = [store.append(entry(number)) for number in range(200)]
     assert {future.result(10).record.decision_id for future in futures} == {f"d{n}" for n in range(200)}
-    other = SqliteRecords(database)
+    other = SqliteRecords(database, VAULT)
     assert all(other.find(f"d{number}") is not None for number in range(200))
     other.close()
     store.close()
 
 
 def test_closing_writes_what_waits(database: Path) -> None:
-    store = SqliteRecords(database)
+    store = SqliteRecords(database, VAULT)
     futures = [store.append(entry(number)) for number in range(50)]
     store.close()
     assert all(future.done() for future in futures)
-    reopened = SqliteRecords(database)
+    reopened = SqliteRecords(database, VAULT)
     assert reopened.find("d49") is not None
     reopened.close()
 
 
 def test_a_caller_who_gave_up_does_not_stop_the_writer(database: Path) -> None:
-    store = SqliteRecords(database)
+    store = SqliteRecords(database, VAULT)
     for number in range(100):
         store.append(entry(number)).cancel()
     assert store.append(entry(100)).result(5).record.decision_id == "d100"
