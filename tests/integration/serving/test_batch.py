@@ -24,7 +24,6 @@ from serving.adapters.identifiers import named_id
 from serving.adapters.memory import FixedClock
 from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
-from serving.adapters.vault import Vault
 from serving.batch.opening import KEY_ID, Models
 from serving.batch.starting import Batch, Typed, start
 from serving.batch_cli import batch
@@ -46,9 +45,8 @@ def deciding(crowd: Served, database: Path, at: datetime) -> Iterator[tuple[Deci
     contract = crowd.store.contract
     catalogue = load_catalogue(SETTINGS, contract)
     models = Models.open(crowd.home, contract.digest())
-    vault = Vault.open(crowd.home)
-    records = SqliteRecords(database, vault)
-    ledger = SqliteContacts(database, records.writer, vault)
+    records = SqliteRecords(database)
+    ledger = SqliteContacts(database, records.writer)
     decide = Decide(
         catalogue=catalogue,
         features=FeastReader(crowd.store),
