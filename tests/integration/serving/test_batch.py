@@ -24,6 +24,7 @@ from serving.adapters.identifiers import named_id
 from serving.adapters.memory import FixedClock
 from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
+from serving.adapters.vault import Vault
 from serving.batch.opening import KEY_ID, Models
 from serving.batch.starting import Batch, Typed, start
 from serving.batch_cli import batch
@@ -45,8 +46,9 @@ def deciding(crowd: Served, database: Path, at: datetime) -> Iterator[tuple[Deci
     contract = crowd.store.contract
     catalogue = load_catalogue(SETTINGS, contract)
     models = Models.open(crowd.home, contract.digest())
-    records = SqliteRecords(database)
-    ledger = SqliteContacts(database, records.writer)
+    vault = Vault.open(crowd.home)
+    records = SqliteRecords(database, vault)
+    ledger = SqliteContacts(database, records.writer, vault)
     decide = Decide(
         catalogue=catalogue,
         features=FeastReader(crowd.store),
