@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import reduce
 
 Attribute = bool | int | float | str
 """One attribute of an event."""
@@ -163,7 +162,7 @@ def fold(state: State, events: Iterable[Event]) -> State:
     >>> fold(EMPTY, [one, two]) == merge(fold(EMPTY, [two]), fold(EMPTY, [one]))
     True
     """
-    return reduce(merge, map(of, events), state)
+    return merge(state, *map(of, events))
 
 
 def replay(events: Iterable[Event]) -> State:
@@ -184,23 +183,23 @@ def of(event: Event) -> State:
     return State(at, counts, latest)
 
 
-def merge(one: State, other: State) -> State:
-    """Return the state after the events of both; it does not matter which comes first.
+def merge(*states: State) -> State:
+    """Return the state after the events of all; it does not matter which comes first.
 
-    The two may have no event in common.
+    No two may have an event in common.
     """
-    newest = max((state.newest for state in (one, other) if state.newest is not None), default=None)
+    newest = max((state.newest for state in states if state.newest is not None), default=None)
     if newest is None:
         return EMPTY
     since = {each.code: _oldest_kept(each, newest) for each in RESOLUTIONS}
     counts: dict[Bucket, int] = {}
-    for state in (one, other):
+    latest: dict[Memory, Latest] = {}
+    for state in states:
         for bucket, count in state.counts.items():
             if bucket[1] >= since[bucket[0]]:
                 counts[bucket] = counts.get(bucket, 0) + count
-    latest = dict(one.latest)
-    for memory, told in other.latest.items():
-        latest[memory] = max(told, latest.get(memory, told))
+        for memory, told in state.latest.items():
+            latest[memory] = max(told, latest.get(memory, told))
     return State(newest, {bucket: count for bucket, count in counts.items() if count}, latest)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.contract import FeatureContract
-from features.realtime import EMPTY, State, merge, newest_at
+from features.realtime import State, merge, newest_at
 from features.realtime_features import REALTIME_V1, VIEW, values
 from features.realtime_state import loads
 from moment.errors import DependencyError, MomentError
@@ -57,7 +56,7 @@ class RealtimeReader:
             raise DependencyError(
                 f"the real-time features cannot be read ({type(error).__name__}); try again later"
             ) from error
-        return facts_of(reduce(merge, states, EMPTY), now)
+        return facts_of(merge(*states), now)
 
     def close(self) -> None:
         """Close what reads."""
