@@ -100,8 +100,10 @@ def open_all(home: Home, settings: Settings) -> Opened:
     from serving.adapters.bundles import BundleScorer, BundleSegmenter
     from serving.adapters.catalogue_files import CatalogueFiles
     from serving.adapters.identifiers import time_ordered_id, utc_now
+    from serving.adapters.model_archive import BundleArchive
     from serving.adapters.realtime_push import RealtimePusher
     from serving.adapters.realtime_reader import RealtimeReader
+    from serving.adapters.sqlite_consents import SqliteConsents
     from serving.adapters.sqlite_contacts import SqliteContacts
     from serving.adapters.sqlite_events import KeptStates, SqliteEvents
     from serving.adapters.sqlite_records import SqliteRecords
@@ -120,6 +122,7 @@ def open_all(home: Home, settings: Settings) -> Opened:
     vault = Vault.open(home)
     records = SqliteRecords(home.database, vault)
     ledger = SqliteContacts(home.database, records.writer, vault)
+    consents = SqliteConsents(home.database, records.writer, vault)
     realtime = RealtimeReader(features.store, home.database, vault)
     # A store of its own: a push must not keep decisions from reading
     pusher = RealtimePusher(KeptStates(home.database, records.writer), FeatureStore(home).push)
@@ -135,6 +138,7 @@ def open_all(home: Home, settings: Settings) -> Opened:
         clock=utc_now,
         ids=time_ordered_id,
         code_version=__version__,
+        consents=consents,
         realtime=realtime,
     )
     desk = Desk(
@@ -143,11 +147,13 @@ def open_all(home: Home, settings: Settings) -> Opened:
         view_customer=ViewCustomer(features, segmenter, records, utc_now, realtime),
         take_events=TakeEvents(events, utc_now),
         contract=features.contract,
+        models=BundleArchive(home.bundles),
     )
 
     def close() -> None:
         pusher.close()
         realtime.close()
+        consents.close()
         records.close()
         ledger.close()
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from features.contract import FeatureContract, FeatureValue
 from features.realtime import Event
 from moment.errors import InvariantViolation, MomentError
-from serving.decision.actions import Candidate
+from serving.decision.actions import Action, Candidate
 from serving.decision.budgets import Charge
 from serving.decision.catalogue import Catalogue
 from serving.decision.consent_ledger import ConsentEntry
@@ -354,7 +354,7 @@ class RetainedRecords(Protocol):
         """Return how many personal parts and whole records are due; of what hangs on them, nothing."""
         ...
 
-    def prune(self, expiry: Expiry, limit: int, now: datetime) -> Pruned:
+    def prune(self, expiry: Expiry, limit: int) -> Pruned:
         """Remove at most so many of what is due, durably; nothing was left when nothing was removed."""
         ...
 
@@ -643,6 +643,25 @@ class CatalogueArchive(Protocol):
 
     def find(self, digest: str) -> Catalogue | None:
         """Return the catalogue with this digest."""
+        ...
+
+
+class ModelArchive(Protocol):
+    """Every model a record cites, as long as it is kept."""
+
+    def scorer(self, digest: str, actions: Sequence[Action]) -> Scorer | None:
+        """Return the propensity model with this digest, for actions; None when it is not kept.
+
+        DependencyError when it is no longer what it was.
+        """
+        ...
+
+    def segmenter(self, digest: str) -> Segmenter | None:
+        """Return the segmentation model with this digest; None and DependencyError likewise."""
+        ...
+
+    def contract(self, propensity: str) -> FeatureContract | None:
+        """Return the features a propensity model was trained on; None and DependencyError likewise."""
         ...
 
 

@@ -7,11 +7,14 @@ from functools import cached_property
 
 from features.contract import FeatureContract
 from features.realtime_features import REALTIME_V1
+from serving.ports import ModelArchive
 from serving.records import Versions
 from serving.use_cases.customers import ViewCustomer
 from serving.use_cases.decide import Decide
 from serving.use_cases.events import TakeEvents
+from serving.use_cases.explain import Explain
 from serving.use_cases.recall import Recall
+from serving.use_cases.replay import Present, Replay
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Desk:
         The use cases.
     contract
         The features they know of a customer.
+    models
+        Every model that is still kept, to replay by.
     """
 
     decide: Decide
@@ -31,6 +36,7 @@ class Desk:
     view_customer: ViewCustomer
     take_events: TakeEvents
     contract: FeatureContract
+    models: ModelArchive
 
     def check(self) -> None:
         """Ask every store whether it answers; DependencyError when one does not."""
@@ -41,6 +47,18 @@ class Desk:
     def versions(self) -> Versions:
         """What decides."""
         return self.decide.versions
+
+    @cached_property
+    def explain(self) -> Explain:
+        """Why a recorded decision came out as it did."""
+        return Explain(self.recall)
+
+    @cached_property
+    def replay(self) -> Replay:
+        """Decides a recorded decision again."""
+        decide = self.decide
+        present = Present(decide.catalogue, decide.scorer, decide.segmenter, decide.versions)
+        return Replay(self.recall, self.models, decide.versions.code, present)
 
     @cached_property
     def views(self) -> dict[str, str]:

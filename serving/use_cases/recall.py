@@ -65,15 +65,20 @@ class Recall:
         DependencyError
             The catalogue that decided it is gone.
         """
-        record = self.records.find(decision_id)
-        if record is None or not caller.may_see(mode=record.mode, channel=record.channel):
-            raise InvalidRequest("there is no such decision", code="not-found", field="decision_id")
+        record = self.record(caller, decision_id)
         catalogue = self.catalogues.find(record.versions.catalogue)
         if catalogue is None:
             raise DependencyError(
                 f"catalogue {record.versions.catalogue[:12]}, which decided this, is not archived; restore it"
             )
         return Recalled(record, catalogue)
+
+    def record(self, caller: Caller, decision_id: str) -> DecisionRecord:
+        """Return the record alone; InvalidRequest ``not-found`` as above."""
+        record = self.records.find(decision_id)
+        if record is None or not caller.may_see(mode=record.mode, channel=record.channel):
+            raise InvalidRequest("there is no such decision", code="not-found", field="decision_id")
+        return record
 
 
 def _column(stored: Sequence[float | None], size: int, usual: float) -> NDArray[np.float64]:

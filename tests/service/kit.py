@@ -21,14 +21,18 @@ from serving.adapters.memory import (
     RuleSegmenter,
     TableScorer,
 )
+from serving.adapters.memory_consents import MemoryConsents
 from serving.adapters.memory_contacts import MemoryContacts
 from serving.adapters.memory_events import MemoryEvents
+from serving.adapters.memory_models import MemoryModels
 from serving.adapters.vault import Vault
 from serving.catalogue import load
 from serving.catalogue.feature_columns import feature_columns
 from serving.decision.catalogue import Catalogue
+from serving.decision.consent_ledger import ConsentEntry, ConsentStatus
 from serving.decision.values import FeatureState
-from serving.ports import CustomerFacts, Keys, Scope, Scorer
+from serving.decision.values import Purpose as ConsentPurpose
+from serving.ports import CustomerFacts, Keys, Scope, Scorer, Told
 from serving.records import Mode
 from serving.use_cases.access import Access, Caller
 from serving.use_cases.asking import Ask
@@ -163,6 +167,15 @@ def ask(customer_id: str | None = "anna", **changes: object) -> Ask:
     return Ask(customer_id=customer_id, **(fields | changes))  # type: ignore[arg-type]
 
 
+def agreeing(*customer_ids: str) -> MemoryConsents:
+    """Return a ledger in which these have agreed to everything, on every channel."""
+    ledger = MemoryConsents()
+    granted, since = ConsentStatus.GRANTED, NOW - timedelta(days=365)
+    entries = [ConsentEntry(purpose, None, granted, since, None, since) for purpose in ConsentPurpose]
+    ledger.append([Told(one, entry) for one in customer_ids for entry in entries], mode=Mode.LIVE)
+    return ledger
+
+
 @dataclass
 class Shop:
     """The use cases on stores in memory, and the stores to look into.
@@ -179,6 +192,7 @@ class Shop:
     memory_keys: Keys = field(default_factory=MemoryKeys)
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
     events: MemoryEvents = field(default_factory=MemoryEvents)
+    consents: MemoryConsents = field(default_factory=lambda: agreeing("anna", "ben", "cleo"))
 
     def __post_init__(self) -> None:
         self.catalogue = catalogue(self.more, self.change)
@@ -194,8 +208,10 @@ class Shop:
             clock=self.clock,
             ids=CountingIds(),
             code_version="test",
+            consents=self.consents,
             realtime=self.events,
         )
+        self.models = MemoryModels((self.scorer,), (segmenter,), CONTRACT)
         self.recall = Recall(self.records, MemoryCatalogues((self.catalogue,)))
         self.view_customer = ViewCustomer(self.features, segmenter, self.records, self.clock, self.events)
         self.refusal: Exception | None = None
@@ -220,6 +236,7 @@ class Shop:
             view_customer=self.view_customer,
             take_events=TakeEvents(self.events, self.clock),
             contract=CONTRACT,
+            models=self.models,
         )
 
     def key(

@@ -1,0 +1,183 @@
+"""From a record back to what went into the decision, and through the core once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from moment.errors import InvariantViolation
+from serving.decision.actions import SetBy
+from serving.decision.catalogue import Catalogue
+from serving.decision.choose import choose
+from serving.decision.decision import Decision, Scores
+from serving.decision.shortlist import Shortlist, shortlist
+from serving.decision.values import (
+    ActionId,
+    Consent,
+    Contact,
+    Customer,
+    CustomerId,
+    FeatureState,
+    History,
+    PastOutcome,
+    PlacementRequest,
+    ProfileKind,
+    Request,
+    Used,
+)
+from serving.ports import CustomerFacts, Scorer, Segmenter
+from serving.records import DecisionRecord, Personal
+from serving.use_cases.decide import ATTEMPTS
+
+_HARMLESS = frozenset({"contacts", "consents"})
+"""What may be gone and yet leaves the models asked as ever."""
+
+
+class ScoresFrom(StrEnum):
+    """Where a replay's scores come from."""
+
+    MODEL = "model"
+    RECORD = "record"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models to ask again; None for one that is not there.
+
+    `always` asks them even where the first decision had to do without.
+    """
+
+    scorer: Scorer | None
+    segmenter: Segmenter | None
+    always: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Again:
+    """A decision made again.
+
+    Parameters
+    ----------
+    left, scores, decision
+        As in the first one; scores are None where the model had nothing to say.
+    scores_from
+        Where they come from.
+    segment
+        The persona: what the model says now, or the recorded one where none was asked.
+    """
+
+    left: Shortlist
+    scores: Scores | None
+    scores_from: ScoresFrom
+    segment: str | None
+    decision: Decision
+
+
+def decide_again(record: DecisionRecord, catalogue: Catalogue, models: Models) -> Again:
+    """Return what a catalogue and models make of a record's inputs.
+
+    Raises
+    ------
+    InvalidRequest
+        The catalogue does not know what was asked for.
+    """
+    told = record.personal
+    if told is None:
+        raise InvariantViolation("a record without its personal part was replayed; answer `erased`")
+    facts = facts_of(record, told)
+    asked = models.always or _were_asked(record)
+    segment = record.segment
+    if models.segmenter is not None and facts.found and asked:
+        segment = models.segmenter.assign(facts)
+    history = history_of(record, told)
+    left = shortlist(
+        _request(record, told, catalogue), catalogue, _customer(record, told), history, record.decided_at
+    )
+    scores, scores_from = _scores(record, facts, left, models.scorer if asked else None)
+    decision = choose(left, scores, history, np.random.default_rng(record.seed))
+    return Again(left, scores, scores_from, segment, decision)
+
+
+def facts_of(record: DecisionRecord, told: Personal) -> CustomerFacts:
+    """Return what the feature store had said."""
+    return CustomerFacts(
+        found=record.profile is ProfileKind.KNOWN,
+        values=dict(told.features),  # type: ignore[arg-type]  # JSON knows no tuple of floats alone
+        states={name: told.states.get(name, FeatureState.PRESENT) for name in told.features},
+        event_times=told.event_times,
+    )
+
+
+def history_of(record: DecisionRecord, told: Personal) -> History | None:
+    """Return what was looked back on; None when the contact store was gone."""
+    if told.contacts is None or told.outcomes is None:
+        return None
+    return History(
+        contacts=tuple(
+            Contact(**msgspec.structs.asdict(one) | {"action_id": ActionId(one.action_id)})
+            for one in told.contacts
+        ),
+        outcomes=tuple(
+            PastOutcome(**msgspec.structs.asdict(one) | {"action_id": ActionId(one.action_id)})
+            for one in told.outcomes
+        ),
+        used={ActionId(name): Used(**msgspec.structs.asdict(used)) for name, used in record.used.items()},
+    )
+
+
+def _customer(record: DecisionRecord, told: Personal) -> Customer:
+    return Customer(
+        customer_id=None if told.customer_id is None else CustomerId(told.customer_id),
+        profile=record.profile,
+        features={name: value for name, value in told.features.items() if not isinstance(value, tuple)},
+        segment=record.segment,
+        timezone=told.timezone,
+        language=told.language,
+        consent=None if told.purposes is None else Consent(frozenset(told.purposes), told.opted_out),
+        unit=told.unit,
+    )
+
+
+def _request(record: DecisionRecord, told: Personal, catalogue: Catalogue) -> Request:
+    """Return the request as it came: what Moment derives itself is derived again."""
+    derived = {field.name for field in catalogue.context if field.set_by is SetBy.MOMENT}
+    return Request(
+        channel=record.channel,
+        placements=tuple(PlacementRequest(asked.name, asked.slots) for asked in record.asked),
+        context={
+            name: value for name, value in told.context.items() if name not in derived and value is not None
+        },
+        trusted=True,
+    )
+
+
+def _were_asked(record: DecisionRecord) -> bool:
+    """Whether the models were asked: not where something they need was gone."""
+    return _HARMLESS.issuperset(record.degraded)
+
+
+def _scores(
+    record: DecisionRecord, facts: CustomerFacts, left: Shortlist, scorer: Scorer | None
+) -> tuple[Scores | None, ScoresFrom]:
+    """Return the scores of what is left: the model's where there is one to ask, else the recorded."""
+    recorded = record.scored
+    if not left.contenders or record.attempt > ATTEMPTS:
+        return None, ScoresFrom.NONE
+    if scorer is not None:
+        slots = sum(placement.slots for placement in left.request.placements)
+        return scorer.score(facts, left.contenders, left.context, slots), ScoresFrom.MODEL
+    if not recorded.candidate:
+        return None, ScoresFrom.NONE
+    columns = [recorded.raw, recorded.propensity, *([recorded.evidence] if recorded.evidence else [])]
+    return Scores(*(_aligned(recorded.candidate, column, left) for column in columns)), ScoresFrom.RECORD
+
+
+def _aligned(candidates: list[int], column: list[float | None], left: Shortlist) -> NDArray[np.float64]:
+    """Return a recorded column in the order of what is left; NaN for what was not scored then."""
+    known = dict(zip(candidates, column, strict=True))
+    return np.array([known.get(index) for index in left.contender_index.tolist()], dtype=np.float64)
