@@ -38,6 +38,7 @@ COMMANDS: dict[str, Mounted] = {
     "models": Mounted("training.cli", "List and show trained models."),
     "catalogue": Mounted("serving.cli", "Check and show a catalogue of actions and policies."),
     "keys": Mounted("serving.cli", "Create, list and revoke API keys."),
+    "records": Mounted("serving.cli", "Remove records whose time is over."),
     "decide": Mounted("serving.cli", "Decide for CUSTOMER here and now, without a server, and say why."),
     "batch": Mounted("serving.cli", "Decide for a whole population, into a file."),
     "serve": Mounted("serving.cli", "Keep the decision service up."),

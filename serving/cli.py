@@ -10,6 +10,7 @@ import click
 from serving.batch_cli import batch
 from serving.catalogue.cli import catalogue
 from serving.keys_cli import keys
+from serving.records_cli import records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ def cli() -> None:
 cli.add_command(batch)
 cli.add_command(catalogue)
 cli.add_command(keys)
+cli.add_command(records)
 
 
 @cli.command()

@@ -35,6 +35,10 @@ class Settings:
         Largest request body accepted (``MOMENT_MAX_BODY_BYTES``).
     body_seconds
         How long a client may take to send its body (``MOMENT_BODY_SECONDS``).
+    retention_days_personal, retention_days_records, retention_days_test
+        How long `moment records prune` leaves the personal part of live records, live records as a whole,
+        and those of test traffic (``MOMENT_RETENTION_DAYS_PERSONAL``, ``…_RECORDS``, ``…_TEST``). Limits
+        look back no further than records are kept.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +47,9 @@ class Settings:
     catalogue: Path | None = None
     max_body_bytes: int = 64 * 1024
     body_seconds: float = 5.0
+    retention_days_personal: int = 365
+    retention_days_records: int = 3 * 365
+    retention_days_test: int = 30
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -64,6 +71,15 @@ class Settings:
                 "MOMENT_MAX_BODY_BYTES", _between(1024, 2**26), default.max_body_bytes
             ),
             body_seconds=reader.read("MOMENT_BODY_SECONDS", _positive, default.body_seconds),
+            retention_days_personal=reader.read(
+                "MOMENT_RETENTION_DAYS_PERSONAL", _between(1, 36_500), default.retention_days_personal
+            ),
+            retention_days_records=reader.read(
+                "MOMENT_RETENTION_DAYS_RECORDS", _between(1, 36_500), default.retention_days_records
+            ),
+            retention_days_test=reader.read(
+                "MOMENT_RETENTION_DAYS_TEST", _between(1, 36_500), default.retention_days_test
+            ),
         )
         if reader.faults:
             raise ConfigurationError("the environment is wrong", faults=reader.faults)
