@@ -5,7 +5,8 @@
     MomentError
     ├── InvalidRequest         the caller's mistake, answered with a 4xx problem
     ├── DependencyError        something Moment needs is missing, slow or broken
-    │   └── StepMissing        an earlier command has not been run yet
+    │   ├── StepMissing        an earlier command has not been run yet
+    │   └── Overloaded         more is asked than can be answered in time
     ├── ConfigurationError     found at start; lists all faults at once
     └── InvariantViolation     Moment's own promise is broken: a defect
 
@@ -57,6 +58,10 @@ class StepMissing(DependencyError):
         super().__init__(f"{missing}; run `{run}` first")
         self.missing = missing
         self.run = run
+
+
+class Overloaded(DependencyError):
+    """More is asked of Moment than it can answer in time; asking a little later may go well."""
 
 
 @dataclass(frozen=True, slots=True)

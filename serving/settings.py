@@ -35,6 +35,11 @@ class Settings:
         Largest request body accepted (``MOMENT_MAX_BODY_BYTES``).
     body_seconds
         How long a client may take to send its body (``MOMENT_BODY_SECONDS``).
+    deadline_ms
+        Within so many milliseconds a decision is answered, without what does not answer by then
+        (``MOMENT_DEADLINE_MS``).
+    most_in_flight
+        How many requests one worker has at a time; more are refused at once (``MOMENT_MOST_IN_FLIGHT``).
     retention_days_personal, retention_days_records, retention_days_test
         How long `moment records prune` leaves the personal part of live records, live records as a whole,
         and those of test traffic (``MOMENT_RETENTION_DAYS_PERSONAL``, ``…_RECORDS``, ``…_TEST``). Limits
@@ -47,6 +52,8 @@ class Settings:
     catalogue: Path | None = None
     max_body_bytes: int = 64 * 1024
     body_seconds: float = 5.0
+    deadline_ms: int = 100
+    most_in_flight: int = 256
     retention_days_personal: int = 365
     retention_days_records: int = 3 * 365
     retention_days_test: int = 30
@@ -71,6 +78,8 @@ class Settings:
                 "MOMENT_MAX_BODY_BYTES", _between(1024, 2**26), default.max_body_bytes
             ),
             body_seconds=reader.read("MOMENT_BODY_SECONDS", _positive, default.body_seconds),
+            deadline_ms=reader.read("MOMENT_DEADLINE_MS", _between(10, 60_000), default.deadline_ms),
+            most_in_flight=reader.read("MOMENT_MOST_IN_FLIGHT", _between(1, 100_000), default.most_in_flight),
             retention_days_personal=reader.read(
                 "MOMENT_RETENTION_DAYS_PERSONAL", _between(1, 36_500), default.retention_days_personal
             ),

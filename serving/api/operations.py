@@ -19,7 +19,14 @@ from serving.api.schemas import (
 )
 
 ACCESS = ("key-missing", "key-unknown", "scope-missing", "rate-limited", "too-many-customers")
-ALWAYS = ("unknown-parameter", "internal", "dependency-unavailable", "step-missing", "not-ready")
+ALWAYS = (
+    "unknown-parameter",
+    "internal",
+    "dependency-unavailable",
+    "overloaded",
+    "step-missing",
+    "not-ready",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
-from moment.errors import ConfigurationError, DependencyError, InvalidRequest, StepMissing
+from moment.errors import ConfigurationError, DependencyError, InvalidRequest, Overloaded, StepMissing
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -61,6 +61,7 @@ _KINDS = {
     "invalid-value": Kind(422, "A value is not of the right kind"),
     "unknown-parameter": Kind(422, "The query parameter is not known"),
     "time-out-of-range": Kind(422, "The time is out of range"),
+    "unknown-action": Kind(422, "The action is not in the catalogue"),
     "unknown-channel": Kind(422, "The channel is not in the catalogue"),
     "unknown-placement": Kind(422, "The placement is not in the catalogue"),
     "duplicate-placement": Kind(422, "A placement is asked for twice"),
@@ -70,6 +71,7 @@ _KINDS = {
     "invalid-context": Kind(422, "A context value is not of the declared kind"),
     "context-not-settable": Kind(422, "The context field is not the caller's to set"),
     "internal": Kind(500, "Moment made a mistake"),
+    "overloaded": Kind(503, "More is asked than can be answered in time"),
     "dependency-unavailable": Kind(503, "Something Moment needs does not answer"),
     "step-missing": Kind(503, "A step must be run first"),
     "not-ready": Kind(503, "Moment is not ready"),
@@ -91,11 +93,16 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, InvalidRequest):
         return problem(error.code, str(error), error.field)
     if isinstance(error, DependencyError):
-        code = "step-missing" if isinstance(error, StepMissing) else "dependency-unavailable"
-        return problem(code, str(error))
+        return problem(_of_dependency(error), str(error))
     if isinstance(error, ConfigurationError):
         return problem("not-ready", str(error).partition("\n")[0])
     return problem(*_of_framework(error))
+
+
+def _of_dependency(error: DependencyError) -> str:
+    if isinstance(error, Overloaded):
+        return "overloaded"
+    return "step-missing" if isinstance(error, StepMissing) else "dependency-unavailable"
 
 
 def _of_framework(error: Exception) -> tuple[str, str]:

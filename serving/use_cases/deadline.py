@@ -1,0 +1,306 @@
+"""Keeping to a deadline with stores that may fail, be slow or hang, though every call to them blocks.
+
+What is asked of one request runs in a thread (`Hands`), which notes what it waits for (`Errand`). Whoever
+waits for the thread gives it up when that takes too long, and has the same done again without what it waited
+for. A thread given up does nothing more than return one day; breakers bound how many there may be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from moment.errors import DependencyError, InvalidRequest, Overloaded
+from serving.use_cases.breakers import Breakers
+
+T = TypeVar("T")
+
+_log = logging.getLogger("moment.deadline")
+
+_SHORTEST = 0.005
+"""Waiting for less is of no use."""
+
+_IDLE_SECONDS = 30.0
+"""A thread that has had nothing to do for so long ends."""
+
+_SMOOTHING = 0.1
+"""How much the latest piece of work counts for how long the next will take."""
+
+
+class GivenUp(DependencyError):
+    """Nobody waits any more for what this thread does."""
+
+
+class Gone(DependencyError):
+    """What was asked for is not there now; named by what ``degraded`` calls it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the {name} do not answer; try again later")
+        self.name = name
+
+
+class Deadline:
+    """So many seconds from now. Without any it never comes."""
+
+    def __init__(self, seconds: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = None if seconds is None else clock() + seconds
+
+    def left(self) -> float | None:
+        """Return the seconds left, 0 when it is past."""
+        return None if self._end is None else max(0.0, self._end - self._clock())
+
+    def patience(self) -> float | None:
+        """Return how long to wait for one thing: half of what is left, so that something can follow."""
+        left = self.left()
+        return None if left is None else min(left, max(left / 2, _SHORTEST))
+
+
+class Errand:
+    """What is done for one request in one thread: every call to a dependency goes through `ask`.
+
+    Parameters
+    ----------
+    breakers
+        Of the dependencies.
+    without
+        What has been given up for this request already.
+    """
+
+    def __init__(self, breakers: Breakers, without: frozenset[str] = frozenset()) -> None:
+        self.degraded: set[str] = set()
+        self._breakers = breakers
+        self._without = without
+        self._lock = threading.Lock()
+        self._waits_for: str | None = None
+        self._given_up = False
+
+    def ask(self, name: str, call: Callable[[], T]) -> T:
+        """Call what depends on something.
+
+        Raises
+        ------
+        Gone
+            It failed, has failed too often lately, or was given up; `degraded` has it from now on.
+        GivenUp
+            Nobody waits any more.
+        """
+        breaker = self._breakers[name]
+        with self._lock:
+            self._check()
+            if name in self._without or not breaker.admit():
+                self.degraded.add(name)
+                raise Gone(name)
+            self._waits_for = name
+        failure: Exception | None = None
+        try:
+            return call()
+        except InvalidRequest:
+            raise
+        except Exception as error:
+            # Whatever a dependency's own code raises: it has not answered
+            failure = error
+            raise Gone(name) from error
+        finally:
+            self._settle(name, failure)
+
+    def ask_or(self, name: str, call: Callable[[], T], default: T) -> T:
+        """Do the same; return the default where it is gone."""
+        try:
+            return self.ask(name, call)
+        except Gone:
+            return default
+
+    def commit(self, hand_over: Callable[[], T]) -> T:
+        """Hand over what was worked out, unless nobody waits for it."""
+        with self._lock:
+            self._check()
+            return hand_over()
+
+    def give_up(self) -> str | None:
+        """Give up if it waits for something, and return for what; None: it is computing, and goes on."""
+        with self._lock:
+            if self._waits_for is None or self._given_up:
+                return None
+            self._given_up = True
+            self._breakers[self._waits_for].gave_up()
+            return self._waits_for
+
+    def abandon(self) -> None:
+        """Give up whatever it does: what it works out is not handed over."""
+        self.give_up()
+        with self._lock:
+            self._given_up = True
+
+    def _check(self) -> None:
+        if self._given_up:
+            raise GivenUp("nobody waits for this any more")
+
+    def _settle(self, name: str, failure: Exception | None) -> None:
+        """Note how a call ended; the first that fails is told in the log, by its kind alone."""
+        with self._lock:
+            self._waits_for = None
+            breaker = self._breakers[name]
+            if self._given_up:
+                breaker.returned()
+            elif failure is None:
+                breaker.succeeded()
+            else:
+                self.degraded.add(name)
+                breaker.failed()
+                if breaker.condition.failures == 1:
+                    _log.warning("the %s do not answer: %s", name, type(failure).__name__)
+            self._check()
+
+
+class _Job(Generic[T]):
+    """Something to do, and who waits for it."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.future: Future[T] = Future()
+        self._work = work
+
+    def run(self) -> None:
+        """Do it, unless who asked has gone."""
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._work()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must be told
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+
+class Hands:
+    """A few threads. One that hangs is replaced while it does, and never keeps the process from ending.
+
+    Parameters
+    ----------
+    size
+        How many work at a time.
+    name
+        What the threads are called.
+    """
+
+    def __init__(self, size: int, name: str = "deciding") -> None:
+        self._size = size
+        self._name = name
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+        self._stuck = 0
+        self._seconds = 0.0
+
+    @property
+    def threads(self) -> int:
+        """How many threads there are now, those that hang included."""
+        return self._threads
+
+    def wait(self) -> float:
+        """Return about how many seconds something handed over now would wait for a thread."""
+        return self._jobs.qsize() * self._seconds / self._size
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Have something done; one that is cancelled before it begins is not."""
+        job = _Job(work)
+        self._jobs.put(job)
+        self._grow()
+        return job.future
+
+    def stuck(self) -> None:
+        """Note that a thread hangs: another takes its place."""
+        with self._lock:
+            self._stuck += 1
+        self._grow()
+
+    def unstuck(self) -> None:
+        """Note that one hangs no more: a thread too many ends."""
+        with self._lock:
+            self._stuck -= 1
+
+    def close(self) -> None:
+        """Let the threads end when they have nothing to do; nobody waits for them."""
+        for _ in range(self._threads):
+            self._jobs.put(None)
+
+    def _grow(self) -> None:
+        """Begin another thread where none is free for what waits and there may be more."""
+        with self._lock:
+            if self._jobs.qsize() <= self._idle or self._threads - self._stuck >= self._size:
+                return
+            self._threads += 1
+            self._idle += 1
+        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            started = time.perf_counter()
+            job.run()
+            self._seconds += _SMOOTHING * (time.perf_counter() - started - self._seconds)
+            with self._lock:
+                if self._threads - self._stuck > self._size:
+                    self._threads -= 1
+                    return
+                self._idle += 1
+
+    def _next(self) -> _Job[Any] | None:
+        """Wait for something to do; None, and this thread counts no more, when there is nothing for long."""
+        job: _Job[Any] | None = None
+        while True:
+            try:
+                job = self._jobs.get(timeout=_IDLE_SECONDS)
+                ends = job is None
+            except queue.Empty:
+                ends = True
+            with self._lock:
+                if not ends or not self._jobs.qsize():
+                    self._idle -= 1
+                    self._threads -= ends
+                    return job
+
+
+async def watched(work: Callable[[Errand], T], hands: Hands, breakers: Breakers, deadline: Deadline) -> T:
+    """Have something done in a thread; what it waits for too long is given up, and it is done without.
+
+    Raises
+    ------
+    Overloaded
+        It was not done by the deadline.
+    """
+    without: frozenset[str] = frozenset()
+    while True:
+        errand = Errand(breakers, without)
+        future = hands.submit(partial(work, errand))
+        waiting = asyncio.wrap_future(future)
+        try:
+            stuck = await _stuck(errand, waiting, deadline)
+            if stuck is None:
+                return waiting.result()
+        finally:
+            waiting.cancel()
+        hands.stuck()
+        future.add_done_callback(lambda _: hands.unstuck())
+        without |= {stuck}
+
+
+async def _stuck(errand: Errand, waiting: asyncio.Future[T], deadline: Deadline) -> str | None:
+    """Wait until it is done (None), or return what it has waited for too long."""
+    while True:
+        done, _ = await asyncio.wait({waiting}, timeout=deadline.patience())
+        if done:
+            return None
+        stuck = errand.give_up()
+        if stuck is not None:
+            return stuck
+        if deadline.left() == 0:
+            errand.abandon()
+            raise Overloaded("the decision was not made in time; ask again as Retry-After says")
