@@ -187,9 +187,12 @@ class Placement:
     report_within: timedelta = timedelta(minutes=10)
 
     def lifetime_of(self, action: Action, now: datetime) -> tuple[datetime, datetime]:
-        """Return when an offer made now expires, and until when its presentation may be reported in time."""
+        """Return when an offer made now expires, and until when its presentation may be reported in time.
+
+        What has ended before is offered where it is forced alone: then its end does not count.
+        """
         expires_at = now + self.lifetime
-        if action.ends_at is not None and action.ends_at < expires_at:
+        if action.ends_at is not None and now < action.ends_at < expires_at:
             expires_at = action.ends_at
         return expires_at, expires_at + self.report_within
 
@@ -235,6 +238,8 @@ class ContextField:
         One line for people.
     categories
         Every word it may hold, or empty.
+    purpose
+        The consent it needs: without it, it is unknown whoever sent it. None: it tells nothing of a person.
     """
 
     name: str
@@ -242,3 +247,4 @@ class ContextField:
     set_by: SetBy
     meaning: str
     categories: tuple[str, ...] = field(default=())
+    purpose: Purpose | None = None

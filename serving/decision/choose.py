@@ -21,8 +21,8 @@ def choose(
 ) -> Decision:
     """Fill the slots from the shortlist.
 
-    Mandatory messages take the first slots of every placement; then what competes fills the rest, placement
-    by placement in the order of the request.
+    What is forced takes the first slot it fits; mandatory messages the first slots of every placement; then
+    what competes fills the rest, placement by placement in the order of the request.
 
     Parameters
     ----------
@@ -71,6 +71,8 @@ def _filled(
     for position, slate in enumerate(shortlist.slates):
         seats.append(Seats(shortlist, scored, given, position, first))
         first += len(slate.candidate)
+    if shortlist.forced is not None:
+        seats[shortlist.forced.position].place_forced(shortlist.forced.row)
     for placement in seats:
         placement.place_mandatory()
     for placement in seats:

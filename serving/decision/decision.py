@@ -41,6 +41,7 @@ class OfferKind(StrEnum):
     ARBITRATED = "arbitrated"
     MANDATORY = "mandatory"
     FALLBACK = "fallback"
+    FORCED = "forced"
 
     @property
     def learns(self) -> bool:
@@ -49,8 +50,8 @@ class OfferKind(StrEnum):
 
     @property
     def is_contact(self) -> bool:
-        """Whether it is kept as a contact of the customer's: all but what merely fills a slot."""
-        return self is not OfferKind.FALLBACK
+        """Whether it is kept as a contact of the customer's: not what merely fills a slot or was forced."""
+        return self in {OfferKind.ARBITRATED, OfferKind.MANDATORY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +177,14 @@ class Decision:
 
 
 def contacts_of(decision: Decision, tracking_ids: Sequence[str]) -> tuple[Contact, ...]:
-    """Return the contacts a decision makes with the customer: every offer but fallbacks, in their order.
+    """Return the contacts a decision makes with the customer: all but fallbacks and forced offers, in order.
 
     Parameters
     ----------
     decision
         For a customer who is identified: nobody else has a history.
     tracking_ids
-        One for each of ``decision.offers``, fallbacks included.
+        One for each of ``decision.offers``, those included that are no contacts.
     """
     return tuple(
         Contact(

@@ -48,6 +48,7 @@ class Reason(IntEnum):
     EXCLUDED = 705
     LIMIT_USED_UP = 706
     SHOWN = 801
+    FORCED = 802
 
     @property
     def stage(self) -> Stage:

@@ -59,6 +59,11 @@ class Doors:
     def take(self, action: int) -> None:
         """Note a pick in this placement, by index of its action."""
         self._given.take(action)
+        self.hold(action)
+
+    def hold(self, action: int) -> None:
+        """Close a place for others without counting it: what is forced takes nothing of any limit."""
+        self._given.taken[action] = True
         if self._unit is not None:
             self._in_taken_units |= self._unit == self._unit[action]
 

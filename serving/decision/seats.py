@@ -56,7 +56,14 @@ class Seats:
         self._undecided = self._reason == Reason.UNDECIDED
         self._must = None if plan.mandatory is None else plan.mandatory[slate.action]
         self._shown: list[int] = []
+        self._forced: int | None = None
         self._offers: list[Offer] = []
+
+    def place_forced(self, row: int) -> None:
+        """Give the first slot to what a test key forces, as if it were no contact."""
+        self._forced = row
+        self._doors.hold(int(self._slate.action[row]))
+        self._add(row, OfferKind.FORCED, 1.0)
 
     def place_mandatory(self) -> None:
         """Give the first slots to what must go out."""
@@ -106,11 +113,17 @@ class Seats:
         self._reason[rows], self._rule[rows], self._observed[rows] = why
         shown = self._shown
         self._reason[shown], self._rule[shown], self._observed[shown] = Reason.SHOWN, -1, np.nan
+        if self._forced is not None:
+            forced = self._forced
+            self._reason[forced], self._rule[forced], self._observed[forced] = Reason.FORCED, -1, np.nan
 
     def _give(self, row: int, kind: OfferKind, chance: float) -> None:
         self._shown.append(row)
+        self._doors.take(int(self._slate.action[row]))
+        self._add(row, kind, chance)
+
+    def _add(self, row: int, kind: OfferKind, chance: float) -> None:
         action, index = int(self._slate.action[row]), int(self._slate.candidate[row])
-        self._doors.take(action)
         competed = kind is OfferKind.ARBITRATED
         shortlist = self._shortlist
         candidate = shortlist.catalogue.plan.candidates[index]
@@ -161,7 +174,7 @@ class Seats:
 
 def _why_short(reason: NDArray[np.int32]) -> FillReason:
     """Return why slots stayed open: the furthest any candidate came that is not shown."""
-    rest = reason[reason != Reason.SHOWN]
+    rest = reason[reason < Reason.SHOWN]
     if not len(rest):
         return FillReason.NOTHING_LEFT if len(reason) else FillReason.NOTHING_AVAILABLE
     return _FILL_REASONS[int(rest.max()) // 100]

@@ -17,6 +17,7 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.considered import ConsideredTable
 from serving.decision.contact_check import ContactCheck
 from serving.decision.context import CONTEXT_PREFIX, complete_context, zone_of
+from serving.decision.forced import ForcedSeat, forced_seat
 from serving.decision.plan import Plan
 from serving.decision.policy import Policy, effective
 from serving.decision.reasons import Reason
@@ -58,6 +59,8 @@ class Shortlist:
         Shape (n_contenders,): their indices in ``catalogue.candidates``.
     considered
         Every candidate of every requested placement; those left are still ``UNDECIDED``.
+    forced
+        Where what the request forces goes; None when it forces nothing.
     """
 
     catalogue: Catalogue
@@ -75,6 +78,7 @@ class Shortlist:
     contenders: tuple[Candidate, ...]
     contender_index: NDArray[np.intp]
     considered: ConsideredTable
+    forced: ForcedSeat | None = None
 
 
 def shortlist(  # noqa: PLR0917  # the design's signature
@@ -114,6 +118,7 @@ def shortlist(  # noqa: PLR0917  # the design's signature
     slates = tuple(
         slate.spoken(customer.language, catalogue.language) for slate in requested_slates(request, catalogue)
     )
+    forced = forced_seat(request, slates, catalogue)
     zone = zone_of(customer.timezone, catalogue.timezone)
     context = complete_context(request, catalogue.context, now, zone)
     row = {**customer.features, **{CONTEXT_PREFIX + name: value for name, value in context.items()}}
@@ -144,6 +149,7 @@ def shortlist(  # noqa: PLR0917  # the design's signature
         contenders=tuple([plan.candidates[position] for position in index.tolist()]),
         contender_index=index,
         considered=considered,
+        forced=forced,
     )
 
 

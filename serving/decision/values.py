@@ -116,6 +116,14 @@ class PlacementRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Forced:
+    """An action to show whatever the rules say, and in which treatment (None: the first that fits)."""
+
+    action_id: ActionId
+    treatment_id: TreatmentId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What the channel asks.
 
@@ -127,12 +135,15 @@ class Request:
         Declared ``context.*`` values without the prefix.
     trusted
         Whether the caller may send what the catalogue lets only a system set.
+    force
+        What is shown in the first slot it fits; None for nothing, as for every customer that counts.
     """
 
     channel: str
     placements: tuple[PlacementRequest, ...]
     context: Mapping[str, Scalar] = field(default_factory=dict)
     trusted: bool = False
+    force: Forced | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ _WORDS = {
     Reason.ACTION_TAKEN: "already in this answer",
     Reason.GROUP_TAKEN: "another of its group is in this placement",
     Reason.ISSUE_TAKEN: "another of its issue is in this placement",
+    Reason.FORCED: "a test key forced it; no rule or limit was asked",
 }
 _UNITS = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}
 _SHARED = {Per.ACTION: "of it", Per.GROUP: "of its group", Per.ISSUE: "of its issue", Per.ALL: "of anything"}

@@ -6,7 +6,8 @@ given
     ``consents`` (purposes, or ``gone``), ``opted_out``; ``contacts`` (or ``gone``), ``outcomes``, ``used``,
     and ``merged`` (contacts and outcomes of an identity that turned out to be the same customer)
 when
-    ``at``, ``channel``, ``placements``, ``context``, ``trusted``, ``propensities``, ``evidence``, ``seed``
+    ``at``, ``channel``, ``placements``, ``context``, ``trusted``, ``propensities``, ``evidence``, ``seed``,
+    ``force`` (``action`` and, where one is meant, ``treatment``)
 then
     what ``told.TELLERS`` can tell; what a case does not state is free
 """
@@ -32,7 +33,7 @@ from serving.decision.columns import Column, ColumnType
 from serving.decision.decide import decide
 from serving.decision.decision import Decision, Scores
 from serving.decision.shortlist import Shortlist
-from serving.decision.values import PlacementRequest, Request
+from serving.decision.values import ActionId, Forced, PlacementRequest, Request, TreatmentId
 from tests.golden.given import customer_of, history_of
 from tests.golden.told import TELLERS
 
@@ -54,7 +55,9 @@ GIVEN = frozenset({"base", "catalogue", "customer", "zone", "language", "unit", 
     "used",
     "merged",
 }
-WHEN = frozenset({"at", "channel", "placements", "context", "trusted", "propensities", "evidence", "seed"})
+WHEN = frozenset(
+    {"at", "channel", "placements", "context", "trusted", "propensities", "evidence", "seed"}
+) | {"force"}
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,7 @@ def decided(case: Mapping[str, Any]) -> Decision:
         placements=tuple(PlacementRequest(name, slots) for name, slots in when["placements"].items()),
         context=when.get("context") or {},
         trusted=when.get("trusted", False),
+        force=_forced(when.get("force")),
     )
     return decide(
         request,
@@ -154,6 +158,15 @@ def decided(case: Mapping[str, Any]) -> Decision:
         Propensities(when.get("propensities"), when.get("evidence")),
         np.random.default_rng(when.get("seed", 1)),
     )
+
+
+def _forced(force: Mapping[str, str] | None) -> Forced | None:
+    if force is None:
+        return None
+    if not {"action"} <= set(force) <= {"action", "treatment"}:
+        raise KeyError(f"force: an action and perhaps a treatment, not {', '.join(sorted(force))}")
+    treatment = force.get("treatment")
+    return Forced(ActionId(force["action"]), None if treatment is None else TreatmentId(treatment))
 
 
 def _unknown(case: Mapping[str, Any]) -> Iterable[str]:
