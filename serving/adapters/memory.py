@@ -118,23 +118,25 @@ class MemoryRecords:
         return {request_id: entry.record for request_id, entry in found if entry is not None}
 
     def history(self, customer_id: str, wanted: Past) -> tuple[DecisionRecord, ...]:
-        """Return a customer's records that fit, newest first."""
-        own = (
-            entry.record
-            for entry in self._entries
-            if entry.record.personal is not None and entry.record.personal.customer_id == customer_id
-        )
-        return tuple(
-            sorted((one for one in own if _fits(one, wanted)), key=_place, reverse=True)[: wanted.limit]
-        )
+        """Return a customer's records that fit, newest first; of one instant, the one recorded last."""
+        with self._lock:
+            records = [entry.record for entry in self._entries]
+        order = {record.decision_id: (record.decided_at, place) for place, record in enumerate(records)}
+        end = None if wanted.before is None else order.get(wanted.before.decision_id)
+        found = [
+            record
+            for record in records
+            if record.personal is not None
+            and record.personal.customer_id == customer_id
+            and _fits(record, wanted)
+            and (end is None or order[record.decision_id] < end)
+        ]
+        found.sort(key=lambda record: order[record.decision_id], reverse=True)
+        return tuple(found[: wanted.limit])
 
     def _request(self, key_id: str, request_id: str) -> Entry | None:
         wanted = (key_id, request_id)
         return next((e for e in self._entries if (e.record.key_id, e.record.request_id) == wanted), None)
-
-
-def _place(record: DecisionRecord) -> tuple[datetime, str]:
-    return record.decided_at, record.decision_id
 
 
 def _fits(record: DecisionRecord, wanted: Past) -> bool:
@@ -145,7 +147,6 @@ def _fits(record: DecisionRecord, wanted: Past) -> bool:
         and (wanted.action is None or wanted.action in actions)
         and (wanted.since is None or record.decided_at >= wanted.since)
         and (wanted.until is None or record.decided_at < wanted.until)
-        and (wanted.before is None or _place(record) < (wanted.before.decided_at, wanted.before.decision_id))
     )
 
 

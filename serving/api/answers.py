@@ -133,7 +133,7 @@ def customer_answer(view: CustomerView) -> CustomerAnswer:
         as_of=view.as_of,
         segment=view.segment,
         features=tuple(features),
-        decisions=tuple(map(_past, view.decisions)),
+        decisions=tuple(map(past_decision, view.decisions)),
     )
 
 
@@ -197,7 +197,8 @@ def _why(item: Considered, catalogue: Catalogue, *, scores: bool) -> str:
     return f"{item.stage}: {item.reason.name.lower().replace('_', ' ')}"
 
 
-def _past(record: DecisionRecord) -> PastDecision:
+def past_decision(record: DecisionRecord) -> PastDecision:
+    """Return an earlier decision in short."""
     return PastDecision(
         decision_id=record.decision_id,
         decided_at=record.decided_at,

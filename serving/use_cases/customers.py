@@ -1,8 +1,8 @@
-"""What is known of one customer: features with their state and age, persona, latest decisions."""
+"""What is known of one customer: features with their state and age, persona, latest and earlier decisions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from features.contract import FeatureSpec
@@ -13,6 +13,7 @@ from serving.ports import (
     CustomerFeatures,
     DecisionRecords,
     Past,
+    Place,
     RealtimeFeatures,
     Segmenter,
 )
@@ -51,11 +52,12 @@ class ViewCustomer:
         Raises
         ------
         InvalidRequest
-            The caller may not set the time.
+            The caller may not set the time, or asks about too many customers.
         DependencyError
             A store does not answer.
         """
         caller.set_time(time, field="time")
+        caller.ask_about(customer_id)
         now = time or self.clock()
         facts = self.features.read(customer_id, now)
         if not facts.found:
@@ -75,3 +77,41 @@ class ViewCustomer:
             specs=specs,
             decisions=decisions,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Some of a customer's decisions, newest first; `rest` is where the next page goes on, if one does."""
+
+    decisions: tuple[DecisionRecord, ...]
+    rest: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewHistory:
+    """The use case: a customer's decisions, page by page.
+
+    Nobody can tell from the answer whether a customer is unknown, erased, or only known to other channels.
+    """
+
+    records: DecisionRecords
+
+    def __call__(self, caller: Caller, customer_id: str, wanted: Past) -> HistoryPage:
+        """Return the decisions that fit and that the caller may see.
+
+        Raises
+        ------
+        InvalidRequest
+            The caller asks about too many customers.
+        DependencyError
+            The store does not answer.
+        """
+        caller.ask_about(customer_id)
+        channel = wanted.channel or caller.channel
+        if caller.channel not in (None, channel):
+            return HistoryPage((), None)
+        one_more = replace(wanted, mode=caller.mode, channel=channel, limit=wanted.limit + 1)
+        found = self.records.history(customer_id, one_more)
+        page = found[: wanted.limit]
+        rest = Place(page[-1].decided_at, page[-1].decision_id) if len(found) > len(page) else None
+        return HistoryPage(page, rest)

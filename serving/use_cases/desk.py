@@ -9,7 +9,7 @@ from features.contract import FeatureContract
 from features.realtime_features import REALTIME_V1
 from serving.ports import ModelArchive
 from serving.records import Versions
-from serving.use_cases.customers import ViewCustomer
+from serving.use_cases.customers import ViewCustomer, ViewHistory
 from serving.use_cases.decide import Decide
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.explain import Explain
@@ -47,6 +47,11 @@ class Desk:
     def versions(self) -> Versions:
         """What decides."""
         return self.decide.versions
+
+    @cached_property
+    def view_history(self) -> ViewHistory:
+        """A customer's decisions, page by page."""
+        return ViewHistory(self.decide.records)
 
     @cached_property
     def explain(self) -> Explain:

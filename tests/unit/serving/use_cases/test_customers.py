@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from features.realtime_features import REALTIME_V1
 from moment.errors import InvalidRequest
 from serving.decision.values import ProfileKind
 from serving.records import Mode
@@ -16,7 +17,7 @@ def test_a_known_customer_shows_features_persona_and_latest_decisions() -> None:
     view = shop.view_customer(caller(), "anna")
     assert view.profile is ProfileKind.KNOWN
     assert view.segment == "Families"
-    assert view.specs == CONTRACT.features
+    assert view.specs == (*CONTRACT.features, *REALTIME_V1.features)
     assert [record.decision_id for record in view.decisions] == made[::-1][:10]
 
 
