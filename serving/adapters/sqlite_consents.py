@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from moment.errors import DependencyError
+from moment.errors import DependencyError, InvariantViolation
 from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
@@ -41,9 +41,12 @@ _Row = tuple[str, str, str, str, int, int, int, str]
 
 
 class SqliteConsents:
-    """The port `Consents` on the database at `path`; it writes with the process's `writer`."""
+    """The port `Consents` on the database at `path`; it writes with the process's `writer`.
 
-    def __init__(self, path: Path, writer: GroupCommit, vault: Vault) -> None:
+    One who only reads needs none.
+    """
+
+    def __init__(self, path: Path, writer: GroupCommit | None, vault: Vault) -> None:
         self._readers = PerThread(path)
         self._writer = writer
         self._vault = vault
@@ -61,6 +64,8 @@ class SqliteConsents:
 
     def append(self, told: Sequence[Told], *, mode: Mode) -> int:
         """Store entries durably; what is there already is not stored again."""
+        if self._writer is None:
+            raise InvariantViolation("this ledger of consents was opened for reading alone")
         rows = [_row(self._vault.ref(one.customer_id), mode, one.entry) for one in told]
         return self._writer.submit(lambda connection: _append(connection, self._vault, rows)).result()
 

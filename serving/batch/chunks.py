@@ -12,19 +12,23 @@ from features.population import Population, Span
 from serving.batch.ask import BatchAsk
 from serving.batch.balances import Balances
 from serving.batch.deciding import Decider, Refused
-from serving.batch.people import People
+from serving.batch.people import People, masked
 from serving.batch.rows import Form
 from serving.batch.tally import Given, Tally
 from serving.decision.contact_plan import Lookback
 from serving.decision.decision import Offer
-from serving.decision.values import ActionId, History, Used
+from serving.decision.values import ActionId, Consent, History, Used
 from serving.ports import Standing
 from serving.records import Mode, RecordedOffer, RecordedPlacement
+from serving.use_cases.consent_masks import FeatureMasks
 from serving.use_cases.content import render
+from serving.use_cases.question import DEFAULT_CONSENT
 from serving.use_cases.recording import Deliberation
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_PLACE = "batch_place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,11 @@ class NoHistories:
         return Standing(History(), 0), {}
 
 
+def unasked(customer_ids: Sequence[str]) -> Sequence[Consent]:
+    """Return the consents of customers where no ledger was ever written: absent is no, but for service."""
+    return [DEFAULT_CONSENT] * len(customer_ids)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Desk:
     """What both ways of deciding a chunk need.
@@ -106,6 +115,8 @@ class Desk:
         Whom, and the DuckDB database they are read through.
     histories
         What limits look back on.
+    consents
+        What customers allow on the channel, in the order of their ids.
     """
 
     ask: BatchAsk
@@ -114,11 +125,29 @@ class Desk:
     population: Population
     connection: Any
     histories: Histories
+    consents: Callable[[Sequence[str]], Sequence[Consent]] = unasked
 
     def people(self, span: Span) -> People:
-        """Return the customers of a span that the predicate selects."""
-        table = self.population.read(self.connection, span, self.ask.condition)
-        return People(self.population, table, whole=self.ask.reserve is not None)
+        """Return the customers of a span that the predicate selects, by what they let it see."""
+        table = self.population.read(self.connection, span)
+        consents = self.consents(table["customer_id"].to_pylist())
+        table = masked(table, FeatureMasks(self.population.contract.features), consents)
+        if self.ask.condition:
+            places = self._selected(table)
+            table, consents = table.take(places), [consents[place] for place in places]
+        return People(self.population, table, whole=self.ask.reserve is not None, consents=consents)
+
+    def _selected(self, table: pa.Table) -> list[int]:
+        """Return the places of the customers the predicate holds for, in order."""
+        import pyarrow as pa
+
+        numbered = table.append_column(_PLACE, pa.array(range(table.num_rows), pa.int64()))
+        self.connection.register("batch_people", numbered)
+        rows = self.connection.execute(
+            f"SELECT {_PLACE} FROM batch_people WHERE {self.ask.condition} ORDER BY {_PLACE}"  # noqa: S608
+        ).fetchall()
+        self.connection.unregister("batch_people")
+        return [place for (place,) in rows]
 
     def standings(self, people: People) -> tuple[Standing, Callable[[str], Standing]]:
         """Return how a customer without a history stands, and what tells how each of these does."""

@@ -24,7 +24,7 @@ from serving.decision.decision import Decision, Scores, contacts_of
 from serving.decision.rule_plan import Verdicts
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import History
-from serving.ports import CustomerFacts, Reservation, Segmenter, Standing
+from serving.ports import Reservation, Segmenter, Standing
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.decide import CONTACTS, seed_of
@@ -166,7 +166,7 @@ class Decider:
         received_at
             When they were asked for.
         """
-        questions = [self._question(people.ids[place], people.facts(place), received_at) for place in places]
+        questions = [self._question(people, place, received_at) for place in places]
         zones: dict[ZoneInfo, int] = {}
         context = [
             zones.setdefault(zone_of(one.customer.timezone, self.catalogue.timezone), len(zones))
@@ -230,7 +230,8 @@ class Decider:
             body_sha256=self._body,
         )
 
-    def _question(self, customer_id: str, facts: CustomerFacts, received_at: datetime) -> Question:
+    def _question(self, people: People, place: int, received_at: datetime) -> Question:
+        customer_id, facts, consent = people.ids[place], people.facts(place), people.consent(place)
         ask = self._single(customer_id)
         segment = None if self._segmenter is None else self._segmenter.assign(facts)
         return Question(
@@ -240,7 +241,7 @@ class Decider:
             received_at=received_at,
             now=self._ask.at,
             facts=facts,
-            customer=customer_of(self._caller, ask, facts, segment, self._scalars),
+            customer=customer_of(self._caller, ask, facts, segment, self._scalars, consent=consent),
             request=self._request,
             back=self.back,
             stages=Stages(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,6 +20,7 @@ from serving.batch.reserving import Reserver
 from serving.batch.rows import Form
 from serving.bootstrap import load_catalogue
 from serving.decision.catalogue import Catalogue
+from serving.decision.values import Consent
 from serving.ports import Scope
 from serving.records import Versions
 from serving.settings import Settings
@@ -132,10 +133,16 @@ def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], No
 
 
 def _open_stores(setup: Setup, desk: Desk) -> tuple[Callable[[Chunk], Decided], Callable[[], None]]:
+    desk, close_consents = _with_consents(setup, desk)
     if setup.ask.reserve is None:
         histories, close = open_histories(setup.home)
         reading = replace(desk, histories=histories)
-        return lambda chunk: plan_chunk(reading, chunk), close
+
+        def close_both() -> None:
+            close()
+            close_consents()
+
+        return lambda chunk: plan_chunk(reading, chunk), close_both
     from serving.adapters.sqlite_batches import SqliteBatches
     from serving.adapters.sqlite_contacts import SqliteContacts
     from serving.adapters.sqlite_records import SqliteRecords
@@ -150,11 +157,29 @@ def _open_stores(setup: Setup, desk: Desk) -> tuple[Callable[[Chunk], Decided], 
         records.close()
         ledger.close()
         batches.close()
+        close_consents()
 
     return (
         Reserver(replace(desk, histories=batches), records, ledger, setup.versions, KEY_ID, utc_now),
         close_all,
     )
+
+
+def _with_consents(setup: Setup, desk: Desk) -> tuple[Desk, Callable[[], None]]:
+    """Return the desk with what customers allow as they are decided for, and what closes the ledger."""
+    from serving.adapters.sqlite_consents import SqliteConsents
+    from serving.adapters.vault import Vault
+
+    if not setup.home.database.exists():
+        return desk, lambda: None
+    ledger = SqliteConsents(setup.home.database, None, Vault.open(setup.home))
+    mode, channel = setup.ask.mode, setup.ask.channel
+
+    def consents(customer_ids: Sequence[str]) -> list[Consent]:
+        now = utc_now()
+        return [ledger.read(one, mode=mode, channel=channel, now=now) for one in customer_ids]
+
+    return replace(desk, consents=consents), ledger.close
 
 
 def open_histories(home: Home) -> tuple[Histories, Callable[[], None]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from features.population import EXPIRED, Population
 from features.snapshot_files import as_of_column
-from serving.decision.values import FeatureState
+from serving.decision.values import Consent, FeatureState
 from serving.ports import CustomerFacts
+from serving.use_cases.consent_masks import FeatureMasks
+from serving.use_cases.question import DEFAULT_CONSENT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,10 +30,21 @@ class People:
         From `Population.read`.
     whole
         Whether all is wanted that a record keeps: lists, states and times. Else only the single values.
+    consents
+        What each of them allows; the table is masked by it already. None: nobody was asked for any.
     """
 
-    def __init__(self, population: Population, table: pa.Table, *, whole: bool) -> None:
+    def __init__(
+        self,
+        population: Population,
+        table: pa.Table,
+        *,
+        whole: bool,
+        consents: Sequence[Consent] | None = None,
+    ) -> None:
         self.table = table
+        self._consents = consents
+        self._masks = FeatureMasks(population.contract.features)
         self.ids: list[str] = table["customer_id"].to_pylist()
         specs = population.contract.features if whole else population.contract.scalars
         self._names = [spec.name for spec in specs]
@@ -50,6 +63,10 @@ class People:
                 for view in population.views
             ]
 
+    def consent(self, place: int) -> Consent:
+        """Return what one of them allows."""
+        return DEFAULT_CONSENT if self._consents is None else self._consents[place]
+
     def facts(self, place: int) -> CustomerFacts:
         """Return what is known of one of them."""
         values = dict(zip(self._names, self._rows[place], strict=True))
@@ -67,7 +84,24 @@ class People:
         for name, expired in self._expired.items():
             if expired[place]:
                 states[name] = _EXPIRED
+        if self._consents is not None:
+            hidden = self._masks.names(self._consents[place])
+            states.update({name: FeatureState.MASKED for name in states if name in hidden})
         return states
+
+
+def masked(table: pa.Table, masks: FeatureMasks, consents: Sequence[Consent]) -> pa.Table:
+    """Return a table of customers with null for what each does not consent to."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    hidden = [masks.names(consent) for consent in consents]
+    for name in frozenset[str]().union(*hidden) & set(table.column_names):
+        seen = pa.array([name not in names for names in hidden])
+        column = table[name]
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pc.if_else(seen, column, pa.scalar(None, column.type)))
+    return table
 
 
 def _values(column: pa.ChunkedArray, *, is_list: bool) -> list[Any]:

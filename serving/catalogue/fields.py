@@ -9,6 +9,7 @@ from serving.decision.actions import ContextField, SetBy
 from serving.decision.columns import Column, ColumnType
 from serving.decision.context import DERIVED
 from serving.decision.parsing import nearest
+from serving.decision.values import Purpose
 
 
 def read_context(root: Section) -> tuple[ContextField, ...]:
@@ -43,7 +44,11 @@ def read_customer(root: Section, features: Mapping[str, Column] | None) -> dict[
 def _field(name: str, section: Section) -> ContextField:
     column = _column(section)
     set_by = section.choice("set_by", SetBy)
-    field = ContextField(name, column.type, set_by, section.text("meaning"), column.categories)
+    meaning = section.text("meaning")
+    purpose = section.choice("purpose", Purpose) if "purpose" in section else None
+    if purpose is not None and set_by is SetBy.MOMENT:
+        section.fault("purpose", "what Moment derives tells nothing of a person; leave purpose out")
+    field = ContextField(name, column.type, set_by, meaning, column.categories, purpose)
     section.finish()
     return _derived(field, section) if set_by is SetBy.MOMENT else field
 

@@ -39,6 +39,7 @@ def catalogue_view(found: Catalogue) -> dict[str, Json]:
                 "set_by": field.set_by,
                 "meaning": field.meaning,
                 "values": list(field.categories),
+                "purpose": field.purpose,
             }
             for field in found.context
         ],

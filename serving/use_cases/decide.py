@@ -20,9 +20,11 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
 from serving.decision.decision import Decision, Scores, contacts_of
 from serving.decision.shortlist import Shortlist, shortlist
+from serving.decision.values import Consent
 from serving.ports import (
     NOBODY,
     Clock,
+    Consents,
     ContactLedger,
     CustomerFacts,
     CustomerFeatures,
@@ -37,9 +39,11 @@ from serving.ports import (
     Standing,
 )
 from serving.records import DecisionRecord, Versions
+from serving.telemetry import UNTOLD, Telemetry
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
-from serving.use_cases.question import Question, Stages, customer_of, request_of
+from serving.use_cases.consent_masks import FeatureMasks
+from serving.use_cases.question import DEFAULT_CONSENT, Question, Stages, customer_of, request_of
 from serving.use_cases.recording import Deliberation, record_of, tracking_ids
 
 ATTEMPTS = 3
@@ -47,6 +51,9 @@ ATTEMPTS = 3
 
 CONTACTS = "contacts"
 """What ``degraded`` calls the contact store."""
+
+CONSENTS = "consents"
+"""What ``degraded`` calls the ledger of consents."""
 
 REALTIME = "realtime"
 """What ``degraded`` calls the real-time features."""
@@ -73,8 +80,12 @@ class Decide:
         See ``serving.ports``. The records store an answer's reservation in the ledger.
     code_version
         Version of Moment, for the record.
+    consents
+        What customers allow, read anew for every request.
     realtime
         What customers do right now, for rules and templates; None where nobody reports it.
+    telemetry
+        Counts decisions.
     """
 
     catalogue: Catalogue
@@ -86,9 +97,12 @@ class Decide:
     clock: Clock
     ids: Ids
     code_version: str
+    consents: Consents
     realtime: RealtimeFeatures | None = None
+    telemetry: Telemetry = UNTOLD
     versions: Versions = field(init=False)
     _scalars: tuple[str, ...] = field(init=False)
+    _masks: FeatureMasks = field(init=False)
 
     def __post_init__(self) -> None:
         contract = self.features.contract
@@ -101,6 +115,7 @@ class Decide:
         )
         object.__setattr__(self, "versions", versions)
         realtime = () if self.realtime is None else self.realtime.contract.scalars
+        object.__setattr__(self, "_masks", FeatureMasks((*contract.features, *realtime)))
         names = tuple(spec.name for spec in (*contract.scalars, *realtime))
         object.__setattr__(self, "_scalars", names)
 
@@ -120,7 +135,7 @@ class Decide:
         attempt = self._begin(caller, ask)
         while True:
             try:
-                return _settled(ask, attempt.recorded.result())
+                return self._told(attempt, attempt.recorded.result())
             except StaleHistory:
                 attempt = self._again(attempt)
 
@@ -132,7 +147,7 @@ class Decide:
         attempt = self._begin(caller, ask)
         while True:
             try:
-                return _settled(ask, await asyncio.wrap_future(attempt.recorded))
+                return self._told(attempt, await asyncio.wrap_future(attempt.recorded))
             except StaleHistory:
                 attempt = self._again(attempt)
 
@@ -140,9 +155,17 @@ class Decide:
         """Return what this request was answered with before, having checked that the caller may ask it."""
         caller.speak_for(ask.channel)
         caller.set_time(ask.time, field="context.time")
+        caller.ask_about(ask.customer_id)
         if ask.request_id is None:
             return None
         return self.records.find_request(caller.key_id, ask.request_id)
+
+    def _told(self, attempt: Attempt, entry: Entry) -> DecisionRecord:
+        """Return the record to answer with; one that this attempt has made is counted."""
+        record = _settled(attempt.question.ask, entry)
+        if record.decision_id == attempt.question.decision_id:
+            self.telemetry.decision(record, self.catalogue)
+        return record
 
     def _begin(self, caller: Caller, ask: Ask) -> Attempt:
         received_at = self.clock()
@@ -153,8 +176,11 @@ class Decide:
 
     def _question(self, caller: Caller, ask: Ask, received_at: datetime, now: datetime) -> Question:
         stages = Stages()
+        with stages("consent"):
+            consent = self._consent(caller, ask, received_at)
         with stages("features"):
             facts, degraded = self._facts(caller, ask, now)
+            facts = self._masks(facts, consent)
         with stages("segment"):
             segment = self.segmenter.assign(facts) if facts.found else None
         return Question(
@@ -164,12 +190,24 @@ class Decide:
             received_at=received_at,
             now=now,
             facts=facts,
-            customer=customer_of(caller, ask, facts, segment, self._scalars),
-            request=request_of(caller, ask, self.catalogue),
+            customer=customer_of(caller, ask, facts, segment, self._scalars, consent=consent),
+            request=request_of(caller, ask, self.catalogue, consent),
             back=self.catalogue.plan.contacts.lookback(now),
             stages=stages,
-            degraded=degraded,
+            degraded=(*degraded, *((CONSENTS,) if consent is None else ())),
         )
+
+    def _consent(self, caller: Caller, ask: Ask, received_at: datetime) -> Consent | None:
+        """Return what the customer allows now, whatever time it is decided for; None where nobody can say.
+
+        A test key that decides for a time long past must not bring back what was withdrawn since.
+        """
+        if ask.customer_id is None:
+            return DEFAULT_CONSENT
+        try:
+            return self.consents.read(ask.customer_id, mode=caller.mode, channel=ask.channel, now=received_at)
+        except DependencyError:
+            return None
 
     def _facts(self, caller: Caller, ask: Ask, now: datetime) -> tuple[CustomerFacts, tuple[str, ...]]:
         """Return what is known of the customer, and which store could not say."""

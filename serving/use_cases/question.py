@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +11,23 @@ from datetime import datetime
 from features.contract import FeatureValue
 from serving.decision.catalogue import Catalogue
 from serving.decision.contact_plan import Lookback
-from serving.decision.values import Customer, CustomerId, PlacementRequest, ProfileKind, Request
+from serving.decision.masks import masked_context
+from serving.decision.values import (
+    Consent,
+    Customer,
+    CustomerId,
+    PlacementRequest,
+    ProfileKind,
+    Request,
+    Scalar,
+)
 from serving.ports import CustomerFacts, Scope
 from serving.records import Mode
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
+
+DEFAULT_CONSENT = Consent()
+"""What holds for somebody nobody knows: absent consent is no, but for service."""
 
 
 class Stages:
@@ -65,7 +77,13 @@ class Question:
 
 
 def customer_of(
-    caller: Caller, ask: Ask, facts: CustomerFacts, segment: str | None, scalars: Sequence[str]
+    caller: Caller,
+    ask: Ask,
+    facts: CustomerFacts,
+    segment: str | None,
+    scalars: Sequence[str],
+    *,
+    consent: Consent | None = DEFAULT_CONSENT,
 ) -> Customer:
     """Return the customer as the core sees them.
 
@@ -80,18 +98,29 @@ def customer_of(
         segment=segment,
         timezone=_word(facts.values.get("timezone")),
         language=_word(facts.values.get("language")),
+        consent=consent,
         unit=ask.customer_id if caller.mode is Mode.LIVE else None,
     )
 
 
-def request_of(caller: Caller, ask: Ask, catalogue: Catalogue) -> Request:
-    """Return the request as the core sees it, with as many slots as a placement has where none are named."""
+def request_of(
+    caller: Caller, ask: Ask, catalogue: Catalogue, consent: Consent | None = DEFAULT_CONSENT
+) -> Request:
+    """Return the request as the core sees it, with as many slots as a placement has where none are named.
+
+    What the channel sent of the customer is unknown where they do not consent to its purpose.
+    """
     return Request(
         channel=ask.channel,
         placements=tuple(_placement(catalogue, ask.channel, name, slots) for name, slots in ask.placements),
-        context=ask.context,
+        context=_seen(ask, catalogue, consent),
         trusted=Scope.ASSERT_CONTEXT in caller.scopes,
     )
+
+
+def _seen(ask: Ask, catalogue: Catalogue, consent: Consent | None) -> Mapping[str, Scalar]:
+    purposes = {one.name: one.purpose for one in catalogue.context if one.purpose is not None}
+    return masked_context(ask.context, purposes, consent) if purposes and ask.context else ask.context
 
 
 def _placement(catalogue: Catalogue, channel: str, name: str, slots: int | None) -> PlacementRequest:

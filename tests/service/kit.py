@@ -167,11 +167,13 @@ def ask(customer_id: str | None = "anna", **changes: object) -> Ask:
     return Ask(customer_id=customer_id, **(fields | changes))  # type: ignore[arg-type]
 
 
-def agreeing(*customer_ids: str) -> MemoryConsents:
-    """Return a ledger in which these have agreed to everything, on every channel."""
+def agreeing(
+    *customer_ids: str, purposes: tuple[ConsentPurpose, ...] = (ConsentPurpose.PROFILING,)
+) -> MemoryConsents:
+    """Return a ledger in which these have agreed to some purposes, on every channel."""
     ledger = MemoryConsents()
     granted, since = ConsentStatus.GRANTED, NOW - timedelta(days=365)
-    entries = [ConsentEntry(purpose, None, granted, since, None, since) for purpose in ConsentPurpose]
+    entries = [ConsentEntry(purpose, None, granted, since, None, since) for purpose in purposes]
     ledger.append([Told(one, entry) for one in customer_ids for entry in entries], mode=Mode.LIVE)
     return ledger
 

@@ -21,6 +21,9 @@ from features.snapshots import SERVING_LAG, snapshot_file
 from features.store import FeatureStore
 from moment.home import Home
 from serving.adapters.database import migrate
+from serving.adapters.group_commit import GroupCommit
+from serving.adapters.sqlite_consents import SqliteConsents
+from serving.adapters.vault import Vault
 from serving.bootstrap import load_catalogue
 from serving.bundles import (
     About,
@@ -38,6 +41,10 @@ from serving.bundles import (
     write_propensity,
     write_segmentation,
 )
+from serving.decision.consent_ledger import ConsentEntry, ConsentStatus
+from serving.decision.values import Purpose
+from serving.ports import Told
+from serving.records import Mode
 from serving.settings import Settings
 
 ABOUT = About(created_at="2018-01-01T00:00:00+00:00")
@@ -75,8 +82,24 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Served:
     store.apply()
     store.materialize(AS_OF + SERVING_LAG)
     write_models(home)
-    migrate(home.database)
+    agree(home)
     return Served(home, store)
+
+
+def agree(home: Home) -> None:
+    """Let everybody consent to profiling, and all but a tenth to what marketing needs."""
+    migrate(home.database)
+    writer = GroupCommit(home.database)
+    ledger = SqliteConsents(home.database, writer, Vault.open(home))
+    told = []
+    for place, customer in enumerate(CUSTOMERS):
+        purposes = (Purpose.PROFILING, Purpose.MARKETING)[: 1 if place % 10 == 0 else 2]
+        for purpose in purposes:
+            entry = ConsentEntry(purpose, None, ConsentStatus.GRANTED, AS_OF, None, AS_OF, "form")
+            told.append(Told(customer, entry))
+    ledger.append(told, mode=Mode.LIVE)
+    ledger.close()
+    writer.close()
 
 
 def write_snapshot(home: Home, view: str, rng: np.random.Generator) -> None:

@@ -22,6 +22,7 @@ from serving.adapters.bundles import BundleScorer, BundleSegmenter
 from serving.adapters.feast_reader import FeastReader
 from serving.adapters.identifiers import named_id
 from serving.adapters.memory import FixedClock
+from serving.adapters.sqlite_consents import SqliteConsents
 from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.adapters.vault import Vault
@@ -49,6 +50,8 @@ def deciding(crowd: Served, database: Path, at: datetime) -> Iterator[tuple[Deci
     vault = Vault.open(crowd.home)
     records = SqliteRecords(database, vault)
     ledger = SqliteContacts(database, records.writer, vault)
+    # Consents are those of the crowd, whatever database it is decided on
+    consents = SqliteConsents(crowd.home.database, None, vault)
     decide = Decide(
         catalogue=catalogue,
         features=FeastReader(crowd.store),
@@ -59,9 +62,11 @@ def deciding(crowd: Served, database: Path, at: datetime) -> Iterator[tuple[Deci
         clock=FixedClock(at),
         ids=lambda _: "",
         code_version=__version__,
+        consents=consents,
     )
     yield decide, ledger
     records.close()
+    consents.close()
     ledger.close()
 
 

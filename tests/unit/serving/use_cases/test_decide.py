@@ -44,7 +44,15 @@ def test_a_record_holds_everything_and_reads_back_the_same() -> None:
     assert record.segment == "Families"
     assert record.versions.catalogue == catalogue().digest
     assert record.versions.contract == CONTRACT.digest()
-    assert set(record.latency_ms) == {"features", "segment", "history", "shortlist", "score", "choose"}
+    assert set(record.latency_ms) == {
+        "consent",
+        "features",
+        "segment",
+        "history",
+        "shortlist",
+        "score",
+        "choose",
+    }
     told = record.personal
     assert told is not None
     assert told.customer_id == "anna"

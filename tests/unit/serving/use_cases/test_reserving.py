@@ -303,7 +303,7 @@ def test_what_was_looked_back_on_is_recorded_and_reads_back_the_same() -> None:
     assert [(one.kind, one.action_id, one.at) for one in told.outcomes or ()] == [
         ("rejected", "coupon-tea", NOW)
     ]
-    assert (told.purposes, told.unit) == (("service",), None)
+    assert (told.purposes, told.unit) == (("profiling", "service"), None)
     assert load(dump(record)) == record
 
 
