@@ -12,12 +12,17 @@ import msgspec
 import yaml
 
 from moment import __version__
-from serving.api import events_routes, operations
+from serving.api import events_routes, explanation_routes, history_routes, operations
 from serving.api.examples import JSON
 from serving.api.operations import Operation, Parameter
 from serving.api.problems import KINDS, MEDIA_TYPE, Problem, problem
 
-OPERATIONS = (*operations.OPERATIONS, *events_routes.OPERATIONS)
+OPERATIONS = (
+    *operations.OPERATIONS,
+    *events_routes.OPERATIONS,
+    *explanation_routes.OPERATIONS,
+    *history_routes.OPERATIONS,
+)
 
 _REFERENCE = "#/components/schemas/{name}"
 

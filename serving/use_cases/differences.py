@@ -43,9 +43,14 @@ class DifferenceKind(StrEnum):
     CONTENT = "content"
 
     @property
-    def is_number(self) -> bool:
-        """Whether its values are numbers that only some may see."""
-        return self in (DifferenceKind.SCORE, DifferenceKind.PRIORITY, DifferenceKind.PROBABILITY)
+    def is_score(self) -> bool:
+        """Whether its values are a model's, which only some may see."""
+        return self in _OF_MODELS
+
+
+_OF_MODELS = frozenset(
+    {DifferenceKind.SEGMENT, DifferenceKind.SCORE, DifferenceKind.PRIORITY, DifferenceKind.PROBABILITY}
+)
 
 
 @dataclass(frozen=True, slots=True)
