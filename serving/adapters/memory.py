@@ -13,6 +13,7 @@ import numpy as np
 from features.contract import FeatureContract
 from moment.errors import DependencyError, MomentError, StepMissing
 from serving.adapters.memory_contacts import MemoryContacts
+from serving.adapters.memory_outcomes import MemoryOutcomes
 from serving.decision.actions import Candidate
 from serving.decision.catalogue import Catalogue
 from serving.decision.decision import Scores
@@ -76,10 +77,11 @@ class RuleSegmenter:
 
 
 class MemoryRecords:
-    """Records in a list, under one lock; what their answers take goes to `contacts`."""
+    """Records in a list, under one lock; `contacts` has what their answers take, `outcomes` the reports."""
 
     def __init__(self, contacts: MemoryContacts | None = None) -> None:
         self.contacts = contacts or MemoryContacts()
+        self.outcomes = MemoryOutcomes(self.contacts, self.find)
         self._entries: list[Entry] = []
         self._lock = threading.Lock()
 
@@ -101,6 +103,7 @@ class MemoryRecords:
             if reservation is not None:
                 self.contacts.reserve(reservation)
             self._entries.append(entry)
+            self.outcomes.count_waiting(record)
             return entry
 
     def find(self, decision_id: str) -> DecisionRecord | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,9 @@ from moment.errors import DependencyError
 from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
+from serving.adapters.sqlite_reporting import Answered, present, record_outcome
 from serving.adapters.sqlite_reserving import (
     ALL_DAYS,
-    GIVEN_BACK,
-    KEPT,
-    add_used,
-    advance,
     expired_holds,
     identities,
     release,
@@ -45,21 +41,6 @@ WHERE o.customer_ref = ? AND o.mode = ? AND o.occurred_at >= ?
 ORDER BY o.occurred_at, c.action_id
 """
 _USED = "SELECT action_id, day, budget, volume FROM used_amounts WHERE mode = ? AND day IN (?, ?)"
-_OFFER = """
-SELECT mode, customer_ref, action_id, decided_at, reserved_until, presented_at, claimed_at,
-       charge_day, charge_cost, charge_state
-FROM contacts WHERE tracking_id = ?
-"""
-_PRESENT = """
-UPDATE contacts SET presented_at = ?, claimed_at = ?, recorded_late = ?, matters_until = ?,
-                    charge_state = ?
-WHERE tracking_id = ?
-"""
-_OUTCOME = "SELECT kind, claimed_at FROM outcomes WHERE tracking_id = ? AND outcome_id = ?"
-_INSERT_OUTCOME = """
-INSERT INTO outcomes (tracking_id, outcome_id, mode, customer_ref, kind, occurred_at, claimed_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
-"""
 
 
 class SqliteContacts:
@@ -94,7 +75,7 @@ class SqliteContacts:
     def present(self, tracking_id: str, *, occurred_at: datetime, reported_at: datetime) -> Verdict:
         """Record durably that an offer was shown."""
         claimed, reported = to_microseconds(occurred_at), to_microseconds(reported_at)
-        return self._writer.submit(lambda db: _present(db, tracking_id, claimed, reported)).result()
+        return self._writer.submit(lambda db: present(db, tracking_id, claimed, reported)).result()
 
     def record_outcome(
         self,
@@ -108,8 +89,8 @@ class SqliteContacts:
         """Record durably what the customer answered."""
         claimed, reported = to_microseconds(occurred_at), to_microseconds(reported_at)
         hidden = self._vault.blind("outcome", outcome_id)
-        answered = _Answered(tracking_id, hidden, kind, claimed, reported)
-        return self._writer.submit(lambda db: _record_outcome(db, answered)).result()
+        answered = Answered(tracking_id, hidden, kind, claimed, reported)
+        return self._writer.submit(lambda db: record_outcome(db, answered)).result()
 
     def release(self, now: datetime) -> int:
         """Give back what expired reservations hold of budgets and volumes."""
@@ -131,92 +112,6 @@ class SqliteContacts:
     def _link(self, *customer_ids: str, linked: bool) -> None:
         one, other = map(self._vault.ref, customer_ids)
         self._writer.submit(lambda db: set_link(db, one, other, linked=linked)).result()
-
-
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """One row of contacts, as a report needs it."""
-
-    mode: Mode
-    customer_ref: str | None
-    action_id: str
-    decided_at: int
-    reserved_until: int
-    presented_at: int | None
-    claimed_at: int | None
-    charge_day: int | None
-    charge_cost: int | None
-    charge_state: str | None
-
-    @classmethod
-    def find(cls, connection: sqlite3.Connection, tracking_id: str) -> _Offer | None:
-        row = connection.execute(_OFFER, (tracking_id,)).fetchone()
-        return None if row is None else cls(Mode(row[0]), *row[1:])
-
-    def clamped(self, claimed: int, reported: int) -> int:
-        """Return when something happened: not before the decision, not after the report."""
-        return max(self.decided_at, min(claimed, reported))
-
-
-def _present(connection: sqlite3.Connection, tracking_id: str, claimed: int, reported: int) -> Verdict:
-    offer = _Offer.find(connection, tracking_id)
-    if offer is None:
-        return Verdict.UNKNOWN
-    if offer.presented_at is not None:
-        return Verdict.DUPLICATE if claimed == offer.claimed_at else Verdict.CONFLICT
-    late = _is_late(connection, offer, reported)
-    presented = offer.clamped(claimed, reported)
-    state = None if offer.charge_state is None else KEPT
-    connection.execute(_PRESENT, (presented, claimed, late, presented, state, tracking_id))
-    if offer.charge_state == GIVEN_BACK and offer.charge_day is not None and offer.charge_cost is not None:
-        add_used(connection, offer.mode, offer.action_id, offer.charge_day, cost=offer.charge_cost, count=1)
-    if offer.customer_ref is not None:
-        advance(connection, offer.customer_ref, offer.mode)
-    return Verdict.RECORDED_LATE if late else Verdict.RECORDED
-
-
-def _is_late(connection: sqlite3.Connection, offer: _Offer, reported: int) -> bool:
-    """Whether the reservation had ended when the report came.
-
-    It has also ended when somebody has decided on its end already: the customer's next decision, or whoever
-    got its budget. Their clock may be ahead of the one that took the report; what they gave cannot be taken
-    back.
-    """
-    if offer.charge_state == GIVEN_BACK or offer.reserved_until <= reported:
-        return True
-    if offer.customer_ref is None:
-        return False
-    _, _, latest_at = identities(connection, offer.customer_ref, offer.mode)
-    return offer.reserved_until <= latest_at
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """An outcome as it was reported."""
-
-    tracking_id: str
-    outcome_id: str
-    kind: str
-    claimed: int
-    reported: int
-
-
-def _record_outcome(connection: sqlite3.Connection, answered: _Answered) -> Verdict:
-    tracking_id, outcome_id, kind = answered.tracking_id, answered.outcome_id, answered.kind
-    offer = _Offer.find(connection, tracking_id)
-    if offer is None:
-        return Verdict.UNKNOWN
-    earlier = connection.execute(_OUTCOME, (tracking_id, outcome_id)).fetchone()
-    if earlier is not None:
-        return Verdict.DUPLICATE if earlier == (kind, answered.claimed) else Verdict.CONFLICT
-    at = offer.clamped(answered.claimed, answered.reported)
-    connection.execute(
-        _INSERT_OUTCOME,
-        (tracking_id, outcome_id, offer.mode, offer.customer_ref, kind, at, answered.claimed),
-    )
-    if offer.customer_ref is not None:
-        advance(connection, offer.customer_ref, offer.mode)
-    return Verdict.RECORDED
 
 
 def _read_history(connection: sqlite3.Connection, customer: str, mode: Mode, back: Lookback) -> History:

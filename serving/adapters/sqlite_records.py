@@ -18,6 +18,7 @@ from moment.errors import DependencyError
 from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
+from serving.adapters.sqlite_outcomes import count_waiting
 from serving.adapters.sqlite_reserving import reserve
 from serving.adapters.vault import Vault, anonymous_ref
 from serving.ports import Entry, Past, Reservation, StaleHistory
@@ -151,6 +152,8 @@ def _store(connection: sqlite3.Connection, vault: Vault, new: _New, reservation:
     _insert(connection, new, sealed)
     if reservation is not None:
         reserve(connection, _referred(connection, vault, reservation))
+    record = new.entry.record
+    count_waiting(connection, record.decision_id, mode=record.mode, channel=record.channel)
     return new.entry
 
 
