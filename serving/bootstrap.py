@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +17,16 @@ from serving.adapters.database import migrate
 from serving.adapters.sqlite_keys import SqliteKeys
 from serving.ports import Keys
 from serving.settings import Settings
+from serving.telemetry import UNTOLD, Telemetry
 
 if TYPE_CHECKING:
+    from features.consents import CustomerLedger
     from features.contract import FeatureContract
     from serving.adapters.feast_reader import FeastReader
+    from serving.adapters.jwt_tokens import JwtTokens
     from serving.bundles import PropensityBundle, SegmentationBundle
     from serving.decision.catalogue import Catalogue
+    from serving.decision.columns import Column
     from serving.use_cases.access import Access
     from serving.use_cases.desk import Desk
 
@@ -43,12 +49,10 @@ def load_catalogue(settings: Settings, contract: FeatureContract) -> Catalogue:
     ConfigurationError
         It is wrong, every fault is listed; or it reads what the features lack.
     """
-    from features.realtime_features import REALTIME_V1
     from serving.catalogue import load
-    from serving.catalogue.feature_columns import feature_columns, missing_columns
+    from serving.catalogue.feature_columns import missing_columns
 
-    path = catalogue_path(settings)
-    columns = feature_columns(contract) | feature_columns(REALTIME_V1)
+    path, columns = catalogue_path(settings), catalogue_columns(contract)
     catalogue = load(path, columns)
     missing = missing_columns(catalogue, columns)
     if missing:
@@ -59,18 +63,64 @@ def load_catalogue(settings: Settings, contract: FeatureContract) -> Catalogue:
     return catalogue
 
 
+def catalogue_columns(contract: FeatureContract) -> dict[str, Column]:
+    """Return what a catalogue's rules may name of the customer, with these features in the store."""
+    from features.realtime_features import REALTIME_V1
+    from serving.catalogue.feature_columns import feature_columns
+
+    return feature_columns(contract) | feature_columns(REALTIME_V1)
+
+
 def open_keys(home: Home) -> SqliteKeys:
     """Open the store of keys, creating the database where there is none."""
     migrate(home.database)
     return SqliteKeys(home.database)
 
 
-def open_access(keys: Keys, home: Home, settings: Settings) -> Access:  # noqa: ARG001
-    """Open the door: keys, tokens where they are set up, and what bounds both."""
-    from serving.adapters.identifiers import utc_now
-    from serving.use_cases.access import Access
+def open_access(keys: Keys, home: Home, settings: Settings) -> Access:
+    """Open the door: keys, tokens where they are set up, and what bounds both.
 
-    return Access(keys, utc_now)
+    Raises
+    ------
+    ConfigurationError
+        The file of the keys that sign tokens is wrong.
+    """
+    from serving.adapters.file_rates import SharedAllowance
+    from serving.adapters.identifiers import utc_now
+    from serving.adapters.vault import Vault
+    from serving.use_cases.access import Access
+    from serving.use_cases.allowance import Rates
+
+    allowance = SharedAllowance(home.root / "allowances", Vault.open(home).ref)
+    return Access(keys, utc_now, open_tokens(settings), Rates(settings.bounds, allowance))
+
+
+def open_tokens(settings: Settings) -> JwtTokens | None:
+    """Return what verifies tokens, or None where none are accepted; ConfigurationError for wrong keys."""
+    if settings.jwks is None:
+        return None
+    from serving.adapters.jwt_tokens import JwtTokens, Trust
+
+    return JwtTokens(
+        Trust(settings.jwks, settings.jwt_issuer, settings.jwt_audience, settings.jwt_algorithms)
+    )
+
+
+def open_telemetry() -> Telemetry:
+    """Return what counts in a worker, in the folder that BentoML has told it."""
+    from serving.adapters.prometheus import PrometheusTelemetry, set_aside
+
+    folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""))
+    if folder.name and folder.is_dir():
+        set_aside(folder)
+    return PrometheusTelemetry()
+
+
+def open_customer_ledger(home: Home) -> AbstractContextManager[CustomerLedger]:
+    """Open what an ingest tells consents to, and asks who was erased."""
+    from serving.adapters.ingest_ledger import customer_ledger
+
+    return customer_ledger(home)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +133,7 @@ class Opened:
     close: Callable[[], None]
 
 
-def open_all(home: Home, settings: Settings) -> Opened:
+def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> Opened:
     """Open stores, models and catalogue. Importing Feast and the models' libraries takes seconds.
 
     Raises
@@ -108,6 +158,7 @@ def open_all(home: Home, settings: Settings) -> Opened:
     from serving.adapters.sqlite_events import KeptStates, SqliteEvents
     from serving.adapters.sqlite_records import SqliteRecords
     from serving.adapters.vault import Vault
+    from serving.use_cases.breakers import Breakers
     from serving.use_cases.customers import ViewCustomer
     from serving.use_cases.decide import Decide
     from serving.use_cases.desk import Desk
@@ -118,9 +169,10 @@ def open_all(home: Home, settings: Settings) -> Opened:
     features = _open_features(home, models)
     catalogue = load_catalogue(settings, features.contract)
     archive = CatalogueFiles(home.root / "catalogues")
-    archive.keep(catalogue_path(settings), catalogue)
+    archive.keep(catalogue_path(settings), catalogue, catalogue_columns(features.contract))
     vault = Vault.open(home)
     records = SqliteRecords(home.database, vault)
+    records.writer.watched_by(telemetry.waiting)
     ledger = SqliteContacts(home.database, records.writer, vault)
     consents = SqliteConsents(home.database, records.writer, vault)
     realtime = RealtimeReader(features.store, home.database, vault)
@@ -140,6 +192,9 @@ def open_all(home: Home, settings: Settings) -> Opened:
         code_version=__version__,
         consents=consents,
         realtime=realtime,
+        telemetry=telemetry,
+        seconds=settings.deadline_ms / 1000,
+        breakers=Breakers(told=lambda name, up: telemetry.dependency(name, up=up)),
     )
     desk = Desk(
         decide=decide,
@@ -151,6 +206,8 @@ def open_all(home: Home, settings: Settings) -> Opened:
     )
 
     def close() -> None:
+        decide.hands.close()
+        desk.aside.close()
         pusher.close()
         realtime.close()
         consents.close()
@@ -194,13 +251,14 @@ class LateOffice:
 
     Parameters
     ----------
-    home, settings
+    home, settings, telemetry
         As for `open_all`.
     """
 
-    def __init__(self, home: Home, settings: Settings) -> None:
+    def __init__(self, home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> None:
         self._home = home
         self._settings = settings
+        self._telemetry = telemetry
         self._keys: SqliteKeys | None = None
         self._access: Access | None = None
         self._opened: Opened | None = None
@@ -244,10 +302,11 @@ class LateOffice:
 
     def _try(self) -> bool:
         try:
-            self._opened = open_all(self._home, self._settings)
+            self._opened = open_all(self._home, self._settings, self._telemetry)
         except (DependencyError, ConfigurationError) as refusal:
             self._refusal = refusal
             return False
+        self._telemetry.opened(self._opened.desk.versions)
         return True
 
     def _keep_trying(self) -> None:

@@ -41,8 +41,13 @@ cli.add_command(records)
 @click.option("--host", help="IP address to listen on (default: this machine only).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port (default: 3000; 0 takes a free one).")
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes (default: 1).")
-def serve(host: str | None, port: int | None, workers: int | None) -> None:
-    """Keep the decision service up.
+@click.option(
+    "--admin-port",
+    type=click.IntRange(0, 65535),
+    help="Port of the Admin service, with the metrics (default: the one after --port; 0 takes a free one).",
+)
+def serve(host: str | None, port: int | None, workers: int | None, admin_port: int | None) -> None:
+    """Keep the decision service up, and the Admin service beside it.
 
     It needs features, models and at least one key; it says which command makes what is missing.
 
@@ -64,6 +69,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
             host=settings.host if host is None else address(host),
             port=settings.port if port is None else port,
             workers=settings.workers if workers is None else workers,
+            admin_port=settings.admin_port if admin_port is None else admin_port,
         )
     except ValueError as error:
         raise click.BadParameter(f"{host!r} {error}", param_hint="--host") from error

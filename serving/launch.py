@@ -16,7 +16,9 @@ import click
 
 from moment.errors import DependencyError, StepMissing
 from moment.home import Home
-from serving.bootstrap import load_catalogue, open_keys
+from serving.adapters.file_rates import forget_old
+from serving.admin_process import AdminProcess
+from serving.bootstrap import load_catalogue, open_keys, open_tokens
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
         The address is taken.
     """
     from features.contract import FeatureContract
+    from serving.adapters.identifiers import utc_now
     from serving.bundles import current
 
     current(home.bundles, "segmentation")
@@ -49,7 +52,7 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
     load_catalogue(settings, contract)
     keys = open_keys(home)
     try:
-        usable = tuple(key for key in keys.all() if key.revoked_at is None)
+        usable = tuple(key for key in keys.all() if key.opens(utc_now()))
     finally:
         keys.close()
     if not usable:
@@ -57,7 +60,9 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
             "no API key exists, and the service never starts open",
             run="moment keys create --mode test --scope all --out-file",
         )
-    _check_address(settings)
+    open_tokens(settings)
+    _check_address(settings.host, settings.port, "--host or --port")
+    _check_address(settings.admin_host, admin_port(settings), "MOMENT_ADMIN_HOST or --admin-port")
     return usable
 
 
@@ -72,8 +77,10 @@ def serve(home: Home, settings: Settings) -> None:
 
     from serving.service import run
 
+    forget_old(home.root / "allowances")
     try:
-        run(settings.host, settings.port)
+        with AdminProcess():
+            run(settings.host, settings.port)
     finally:
         stopping.set()
         announcing.join()
@@ -82,29 +89,48 @@ def serve(home: Home, settings: Settings) -> None:
 
 def address_of(settings: Settings) -> str:
     """Return the URL under which this machine reaches the service."""
-    host = _WILDCARDS.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    return _url(settings.host, settings.port)
+
+
+def admin_address_of(settings: Settings) -> str:
+    """Return the URL under which this machine reaches the Admin service."""
+    return _url(settings.admin_host, admin_port(settings))
+
+
+def _url(host: str, port: int) -> str:
+    reached = _WILDCARDS.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
 def with_port(settings: Settings) -> Settings:
-    """Return the settings with a free port where they say 0."""
-    if settings.port:
+    """Return the settings with a free port where they say 0; the Admin service's too, unless it has one."""
+    if settings.port and settings.admin_port != 0:
         return settings
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
-        probe.bind((settings.host, 0))
-        return replace(settings, port=int(probe.getsockname()[1]))
+    port = settings.port or _free_port(settings.host)
+    return replace(settings, port=port, admin_port=settings.admin_port or _free_port(settings.admin_host))
 
 
-def _check_address(settings: Settings) -> None:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def admin_port(settings: Settings) -> int:
+    """Return the port of the Admin service: the one after the decision service's unless another is named."""
+    return settings.port + 1 if settings.admin_port is None else settings.admin_port
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _check_address(host: str, port: int, options: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "there is no such port"
             raise DependencyError(
-                f"cannot listen on {settings.host} port {settings.port} ({error.strerror}); "
-                "name another with --host or --port"
+                f"cannot listen on {host} port {port} ({reason}); name another with {options}"
             ) from error
 
 
@@ -116,6 +142,8 @@ def _pass_on(home: Home, settings: Settings) -> None:
         "MOMENT_HOST": settings.host,
         "MOMENT_PORT": str(settings.port),
         "MOMENT_WORKERS": str(settings.workers),
+        "MOMENT_ADMIN_HOST": settings.admin_host,
+        "MOMENT_ADMIN_PORT": str(admin_port(settings)),
         "MOMENT_MAX_BODY_BYTES": str(settings.max_body_bytes),
         "MOMENT_BODY_SECONDS": str(settings.body_seconds),
         "MOMENT_DEADLINE_MS": str(settings.deadline_ms),
@@ -150,6 +178,7 @@ def _announce(settings: Settings, home: Home, stopping: threading.Event) -> None
     click.echo(f"Moment answers at {url} (ready after {time.monotonic() - started:.1f} s)")
     click.echo(f"  docs  {url}/docs, for machines {url}/openapi.json")
     click.echo(f"  key   {key if files else '`moment keys create` makes one, `moment keys list` shows all'}")
+    click.echo(f"  admin {admin_address_of(settings)}/metrics (a key with the scope metrics:read)")
     click.echo(f"  try   curl {url}/v1/decisions -H 'Content-Type: application/json' \\")
     click.echo(f"          -H \"Authorization: Bearer $(cat {key})\" -d '{body}'")
 

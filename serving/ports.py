@@ -777,6 +777,10 @@ class ApiKey:
     person: str | None = None
     role: Role | None = None
 
+    def opens(self, now: datetime) -> bool:
+        """Whether it still opens anything."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
@@ -787,8 +791,8 @@ class FoundKey:
 
     def opens(self, now: datetime) -> bool:
         """Whether it still opens anything."""
-        ends = (self.key.expires_at, self.secret.expires_at)
-        return self.key.revoked_at is None and all(end is None or now < end for end in ends)
+        ends = self.secret.expires_at
+        return self.key.opens(now) and (ends is None or now < ends)
 
 
 class Keys(Protocol):

@@ -59,11 +59,15 @@ class Decisioning:
 
         from moment.home import Home
         from serving.api.app import build
-        from serving.bootstrap import LateOffice
+        from serving.api.metrics import Watch
+        from serving.bootstrap import LateOffice, open_telemetry
+        from serving.logs import configure
 
-        self._office = LateOffice(Home.find(), _settings)
+        telemetry = open_telemetry()
+        self._office = LateOffice(Home.find(), _settings, telemetry)
         self._office.open()
-        _rest.app = build(self._office, _settings)
+        _rest.app = Watch(build(self._office, _settings), telemetry)
+        self._log = configure(_settings.log)
         # What was imported lives as long as the worker: looking through it again and again costs 20 ms a time
         gc.collect()
         gc.freeze()
@@ -72,6 +76,7 @@ class Decisioning:
     def close(self) -> None:
         """Write what waits to be recorded, and close."""
         self._office.close()
+        self._log.close()
 
 
 _decisioning = cast("Any", Decisioning)

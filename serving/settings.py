@@ -10,9 +10,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self, TypedDict, TypeVar
 
 from moment.errors import ConfigurationError, Fault
+from serving.logs import LogForm
+from serving.ports import UNBOUNDED, Bounds
+
+ALGORITHMS = ("ES256", "EdDSA", "RS256")
+"""How a token may be signed: with a key of its own each, never with a shared secret."""
 
 T = TypeVar("T")
 
@@ -35,6 +40,17 @@ class Settings:
         Largest request body accepted (``MOMENT_MAX_BODY_BYTES``).
     body_seconds
         How long a client may take to send its body (``MOMENT_BODY_SECONDS``).
+    admin_host, admin_port
+        Where the Admin service listens (``MOMENT_ADMIN_HOST``, ``MOMENT_ADMIN_PORT``); None is the port after
+        `port`.
+    log
+        How the log is written (``MOMENT_LOG``): ``text`` says what went wrong, ``json`` every request too.
+    bounds
+        How much a key may ask that says nothing else of itself (``MOMENT_RATE_PER_KEY`` requests a second,
+        ``MOMENT_RATE_BURST`` at once, ``MOMENT_CUSTOMERS_PER_HOUR`` different customers). Unbounded if unset.
+    jwks, jwt_issuer, jwt_audience, jwt_algorithms
+        Whose tokens are accepted beside keys (``MOMENT_JWKS``, ``MOMENT_JWT_ISSUER``,
+        ``MOMENT_JWT_AUDIENCE``, ``MOMENT_JWT_ALGORITHMS``); nobody's unless the first three are set.
     deadline_ms
         Within so many milliseconds a decision is answered, without what does not answer by then
         (``MOMENT_DEADLINE_MS``).
@@ -57,6 +73,14 @@ class Settings:
     retention_days_personal: int = 365
     retention_days_records: int = 3 * 365
     retention_days_test: int = 30
+    admin_host: str = "127.0.0.1"
+    admin_port: int | None = None
+    log: LogForm = LogForm.TEXT
+    bounds: Bounds = UNBOUNDED
+    jwks: Path | None = None
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_algorithms: tuple[str, ...] = ALGORITHMS
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -89,10 +113,52 @@ class Settings:
             retention_days_test=reader.read(
                 "MOMENT_RETENTION_DAYS_TEST", _between(1, 36_500), default.retention_days_test
             ),
+            admin_host=reader.read("MOMENT_ADMIN_HOST", address, default.admin_host),
+            admin_port=reader.read("MOMENT_ADMIN_PORT", _between(0, 65535), default.admin_port),
+            log=reader.read("MOMENT_LOG", _log_form, default.log),
+            bounds=_read_bounds(reader),
+            **_read_jwt(reader),
         )
         if reader.faults:
             raise ConfigurationError("the environment is wrong", faults=reader.faults)
         return settings
+
+
+class _Jwt(TypedDict):
+    jwks: Path | None
+    jwt_issuer: str
+    jwt_audience: str
+    jwt_algorithms: tuple[str, ...]
+
+
+def _read_jwt(reader: _Reader) -> _Jwt:
+    """Read whose tokens are accepted: file, issuer and audience together, or none of them."""
+    found = _Jwt(
+        jwks=reader.read("MOMENT_JWKS", _existing_file, None),
+        jwt_issuer=reader.read("MOMENT_JWT_ISSUER", str, ""),
+        jwt_audience=reader.read("MOMENT_JWT_AUDIENCE", str, ""),
+        jwt_algorithms=reader.read("MOMENT_JWT_ALGORITHMS", _algorithms, ALGORITHMS),
+    )
+    names = ("MOMENT_JWKS", "MOMENT_JWT_ISSUER", "MOMENT_JWT_AUDIENCE")
+    unset = [name for name in names if not reader.environment.get(name)]
+    if 0 < len(unset) < len(names):
+        reader.faults += [
+            Fault(name, "is not set, but the others of tokens are; set all or none") for name in unset
+        ]
+    return found
+
+
+def _read_bounds(reader: _Reader) -> Bounds:
+    """Read how much each key may ask; a burst not named is two seconds' worth."""
+    rate = reader.read("MOMENT_RATE_PER_KEY", _positive, None)
+    burst = reader.read("MOMENT_RATE_BURST", _between(1, 1_000_000), None)
+    if rate is not None and burst is None:
+        burst = max(1, round(2 * rate))
+    return Bounds(
+        per_second=rate,
+        burst=burst if rate is not None else None,
+        customers_per_hour=reader.read("MOMENT_CUSTOMERS_PER_HOUR", _between(1, 1_000_000), None),
+    )
 
 
 @dataclass(slots=True)
@@ -139,6 +205,20 @@ def _positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise ValueError("is no positive number")
     return number
+
+
+def _log_form(text: str) -> LogForm:
+    try:
+        return LogForm(text)
+    except ValueError:
+        raise ValueError("is neither json nor text") from None
+
+
+def _algorithms(text: str) -> tuple[str, ...]:
+    named = tuple(name.strip() for name in text.split(","))
+    if not set(named) <= set(ALGORITHMS):
+        raise ValueError(f"is not some of {', '.join(ALGORITHMS)}")
+    return named
 
 
 def _existing_file(text: str) -> Path:

@@ -22,7 +22,8 @@ class Answered:
     Parameters
     ----------
     method, route
-        ``GET``; ``/v1/decisions/{decision_id}``: the template, never the path. Empty where no route fits.
+        ``GET`` and the like or ``other``; ``/v1/decisions/{decision_id}``: the template, never the
+        path, empty where no route fits.
     status, code
         The status, and the problem's code; empty where it is none.
     seconds

@@ -59,6 +59,7 @@ class GroupCommit:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._watch: Callable[[int], None] = lambda _: None
         self._waiting: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="group-commit", daemon=True)
         self._thread.start()
@@ -69,6 +70,10 @@ class GroupCommit:
         self._waiting.put(job)
         return job.future
 
+    def watched_by(self, watch: Callable[[int], None]) -> None:
+        """Tell `watch` from now on how many writes wait, before and after each group."""
+        self._watch = watch
+
     def close(self) -> None:
         """Write what waits, then stop."""
         self._waiting.put(None)
@@ -77,6 +82,7 @@ class GroupCommit:
     def _write(self) -> None:
         connection: sqlite3.Connection | None = None
         while (group := self._next_group()) is not None:
+            self._watch(len(group) + self._waiting.qsize())
             try:
                 connection = connection or connect(self._path)
                 connection.execute("BEGIN IMMEDIATE")
@@ -91,6 +97,7 @@ class GroupCommit:
             else:
                 for job in group:
                     job.settle()
+            self._watch(self._waiting.qsize())
         if connection is not None:
             connection.close()
 

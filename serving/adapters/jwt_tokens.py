@@ -24,9 +24,7 @@ import jwt
 from moment.errors import ConfigurationError, Fault
 from serving.ports import Scope, TokenClaims
 from serving.records import Mode
-
-ALGORITHMS = ("ES256", "EdDSA", "RS256")
-"""All there are to choose from: signatures, none of them with a shared secret."""
+from serving.settings import ALGORITHMS
 
 LONGEST = 4096
 """Characters of the longest token that is read."""

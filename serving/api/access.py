@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from moment.errors import InvalidRequest
+from serving.api.metrics import noted
 from serving.api.problems import AnyRequest
 from serving.use_cases.access import Access, Caller
 
@@ -20,4 +21,6 @@ def caller_of(request: AnyRequest, access: Access) -> Caller:
     scheme, _, secret = (headers[0] if len(headers) == 1 else "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise InvalidRequest("send one header Authorization: Bearer <key>", code="key-missing")
-    return access(secret.strip())
+    caller = access(secret.strip())
+    noted(request.scope).key_id = caller.key_id
+    return caller

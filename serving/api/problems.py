@@ -14,6 +14,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
 from moment.errors import ConfigurationError, DependencyError, InvalidRequest, Overloaded, StepMissing
+from serving.api.metrics import noted
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -136,6 +137,7 @@ def respond(refusal: Problem, headers: dict[str, str] | None = None) -> Response
 def handle(request: AnyRequest, error: Exception) -> Response[bytes]:
     """Answer any error with a problem; a defect is logged with its place, never with a caller's data."""
     refusal = problem_of(error)
+    noted(request.scope).code = refusal.code
     if refusal.code == "internal":
         place = "".join(traceback.format_tb(error.__traceback__))
         _log.error("%s in %s %s\n%s", type(error).__name__, request.method, _template(request), place)

@@ -15,6 +15,7 @@ from moment.errors import InvalidRequest
 from serving.api.access import caller_of
 from serving.api.answers import customer_answer, decision_answer, record_answer
 from serving.api.decoding import decode, instant, read_body
+from serving.api.metrics import noted
 from serving.api.problems import AnyRequest
 from serving.api.schemas import Alive, Ready
 from serving.ports import Scope
@@ -51,7 +52,9 @@ def router(office: Office, settings: Settings) -> Router:
         ask = decode(await read_body(request, settings))
         if "scores" in ask.include:
             caller.require(Scope.READ_SCORES)
-        return ok(decision_answer(await office.desk().decide.answer(caller, ask)))
+        record = await office.desk().decide.answer(caller, ask)
+        noted(request.scope).decision_id = record.decision_id
+        return ok(decision_answer(record))
 
     @get("/decisions/{decision_id:str}")
     async def read_decision(
@@ -64,7 +67,8 @@ def router(office: Office, settings: Settings) -> Router:
         if scores:
             caller.require(Scope.READ_SCORES)
         desk = office.desk()
-        return ok(record_answer(desk.recall(caller, decision_id), views=desk.views, scores=scores))
+        recalled = await desk.aside(lambda: desk.recall(caller, decision_id))
+        return ok(record_answer(recalled, views=desk.views, scores=scores))
 
     @get("/customers/{customer_id:str}")
     async def read_customer(
@@ -73,7 +77,8 @@ def router(office: Office, settings: Settings) -> Router:
         caller = caller_of(request, office.access)
         caller.require(Scope.READ_CUSTOMERS)
         refuse_parameters(request, ("time",))
-        return ok(customer_answer(office.desk().view_customer(caller, customer_id, _time(request))))
+        desk, time = office.desk(), _time(request)
+        return ok(customer_answer(await desk.aside(lambda: desk.view_customer(caller, customer_id, time))))
 
     return Router("/v1", route_handlers=[make_decision, read_decision, read_customer])
 
@@ -88,7 +93,7 @@ def probes(office: Office) -> Router:
     @get("/readyz")
     async def ready() -> Response[bytes]:
         desk = office.desk()
-        desk.check()
+        await desk.aside(desk.check)
         return ok(Ready(desk.versions))
 
     return Router("/", route_handlers=[alive, ready])

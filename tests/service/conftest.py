@@ -77,6 +77,7 @@ class Server:
     home: Home
     key: str
     url: str = ""
+    admin_url: str = ""
     lines: list[str] = field(default_factory=list)
 
     @property
@@ -95,6 +96,8 @@ class Server:
             self.lines.append(line)
             if found := re.match(r"Moment answers at (\S+)", line):
                 self.url = found[1]
+            if found := re.match(r"  admin (\S+)/metrics", line):
+                self.admin_url = found[1]
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +106,7 @@ def server(home: Home, key: str, sure_catalogue: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "moment.cli", "serve", "--port", "0", "--workers", "2"]
     process = subprocess.Popen(
         command,
-        env=environment(home) | {"MOMENT_CATALOGUE": str(sure_catalogue)},
+        env=environment(home) | {"MOMENT_CATALOGUE": str(sure_catalogue), "MOMENT_LOG": "json"},
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -113,7 +116,7 @@ def server(home: Home, key: str, sure_catalogue: Path) -> Iterator[Server]:
     reader = threading.Thread(target=server.read, daemon=True)
     reader.start()
     deadline = time.monotonic() + READY_SECONDS
-    while not server.url and process.poll() is None and time.monotonic() < deadline:
+    while not server.admin_url and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     try:
         assert server.url, server.output
