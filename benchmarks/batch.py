@@ -39,6 +39,7 @@ from serving.adapters.bundles import BundleScorer
 from serving.adapters.database import migrate
 from serving.adapters.identifiers import named_id
 from serving.adapters.instants import to_microseconds
+from serving.adapters.vault import Vault
 from serving.batch.ask import BatchAsk
 from serving.batch.opening import Models, Setup, caller_of, open_duckdb, open_histories
 from serving.batch.people import People
@@ -146,7 +147,7 @@ def peer(world: World, customers: int, workers: int, seconds: float) -> None:
         people = People(setup.population, setup.population.read(connection, span), whole=False)
     histories, close = open_histories(setup.home)
     back = catalogue.plan.contacts.lookback(AT)
-    newcomer, known = histories.standings(span.first, span.last, mode=ask.mode, now=AT, back=back)
+    newcomer, known = histories.standings(people.ids, mode=ask.mode, now=AT, back=back)
     close()
     scalars = [spec.name for spec in setup.population.contract.scalars]
     started, worked = time.perf_counter(), time.process_time()
@@ -227,7 +228,7 @@ def _specs(columns: dict[str, Any]) -> Iterator[FeatureSpec]:
     for name, column in columns.items():
         words = tuple(column.get("values", ()))
         yield FeatureSpec(
-            name, DType(column["type"]), "", Purpose.PROFILING, column["meaning"], "simulated", VIEW,
+            name, DType(column["type"]), "", Purpose.SERVICE, column["meaning"], "simulated", VIEW,
             timedelta(days=8), words,
         )  # fmt: skip
 
@@ -302,20 +303,22 @@ def write_models(home: Home, contract: FeatureContract, catalogue: Catalogue) ->
 
 def write_histories(home: Home, catalogue: Catalogue, customers: int) -> None:
     """Let every tenth customer have been shown up to eight offers in two days, and said no to one."""
+    vault = Vault.open(home)
     migrate(home.database)
     rng = np.random.default_rng(3)
     actions = catalogue.actions
     rows: list[tuple[object, ...]] = []
     versions, refusals = [], []
     for number in range(0, customers, 10):
-        customer = f"c{number:07d}"
+        name = f"c{number:07d}"
+        customer = vault.ref(name)
         versions.append((customer, "live", 1, 0))
         for place in range(int(rng.integers(1, 9))):
             action = actions[int(rng.integers(len(actions)))]
             shown = to_microseconds(AT - timedelta(hours=float(rng.uniform(1, 48))))
             named = (action.action_id, action.group, action.issue, CHANNEL, int(action.mandatory is not None))
-            rows.append((f"{customer}.{place}", "live", customer, *named, *(shown,) * 4))
-        refusals.append((f"{customer}.0", "no", "live", customer, "rejected", rows[-1][-1], rows[-1][-1]))
+            rows.append((f"{name}.{place}", "live", customer, *named, *(shown,) * 4))
+        refusals.append((f"{name}.0", "no", "live", customer, "rejected", rows[-1][-1], rows[-1][-1]))
     with closing(sqlite3.connect(home.database)) as connection, connection:
         connection.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?)", refusals)
         connection.executemany(
