@@ -82,6 +82,12 @@ class BudgetPlan:
         """Which actions' use must be known to decide."""
         return tuple(action.action_id for action in self.bounded.values())
 
+    def optional(self) -> NDArray[np.bool_]:
+        """Return which actions are bounded and need not go out, shape (n_actions,)."""
+        found = np.zeros(self.size, dtype=np.bool_)
+        found[[index for index, action in self.bounded.items() if action.mandatory is None]] = True
+        return found
+
     def spent(self, used: Mapping[ActionId, Used]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Return per action whether its bounds leave no room for one more offer, and what is used up.
 

@@ -26,7 +26,7 @@ def before_contact(
 ) -> Iterator[Stops]:
     """Yield budgets and volumes, consent, and the engagement policy.
 
-    Without a history what is used up is not known; the ledger still refuses what goes over a bound.
+    Without a history what is used up is not known: then what has a bound rests at the contact stage.
     """
     spent = None if history is None or not plan.budgets.bounded else plan.budgets.spent(history.used)
     if spent is not None:
@@ -38,7 +38,10 @@ def before_contact(
 
 
 def contact(plan: Plan, check: ContactCheck, *, held_out: bool, is_known: bool) -> Iterator[Stops]:
-    """Yield holdout, the rest of marketing while contacts cannot be read, and the contact policies.
+    """Yield holdout, what rests while contacts cannot be read, and the contact policies.
+
+    What rests is marketing, and all that has a budget or a volume: nobody could say what is left of it.
+    Mandatory messages go out.
 
     Parameters
     ----------
@@ -55,7 +58,8 @@ def contact(plan: Plan, check: ContactCheck, *, held_out: bool, is_known: bool) 
     if held_out:
         yield Stops(np.where(marketing, np.int32(Reason.HELD_OUT), np.int32(0)))
     if not is_known:
-        yield Stops(np.where(marketing, np.int32(Reason.CONTACT_STORE_GONE), np.int32(0)))
+        rests = marketing | plan.budgets.optional()
+        yield Stops(np.where(rests, np.int32(Reason.CONTACT_STORE_GONE), np.int32(0)))
     resting = check.verdicts()
     if resting is not plan.contacts.silent:
         yield Stops(*resting)

@@ -19,7 +19,7 @@ _WORDS = {
     Reason.CONSENT_STORE_GONE: "consents cannot be read, so marketing rests",
     Reason.OPTED_OUT: "the customer wants nothing on this channel",
     Reason.HELD_OUT: "the customer is in the no-marketing holdout",
-    Reason.CONTACT_STORE_GONE: "contacts cannot be read, so marketing rests",
+    Reason.CONTACT_STORE_GONE: "contacts cannot be read, so marketing and what has a budget rest",
     Reason.NOT_SCORED: "no score",
     Reason.UNDECIDED: "not decided yet",
     Reason.ACTION_TAKEN: "already in this answer",

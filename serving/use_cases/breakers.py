@@ -90,11 +90,27 @@ class Condition:
 
 
 class Breaker:
-    """One breaker, for all threads of a process. `clock` tells seconds and never goes back."""
+    """One breaker, for all threads of a process.
 
-    def __init__(self, tolerance: Tolerance, clock: Callable[[], float]) -> None:
+    Parameters
+    ----------
+    tolerance
+        How much it bears.
+    clock
+        Tells seconds and never goes back.
+    told
+        Told whenever it opens (False) or closes (True).
+    """
+
+    def __init__(
+        self,
+        tolerance: Tolerance,
+        clock: Callable[[], float],
+        told: Callable[[bool], None] = lambda _: None,
+    ) -> None:
         self._tolerance = tolerance
         self._clock = clock
+        self._told = told
         self._lock = threading.Lock()
         self._condition = Condition()
 
@@ -102,6 +118,10 @@ class Breaker:
     def condition(self) -> Condition:
         """What it knows now."""
         return self._condition
+
+    def would_admit(self) -> bool:
+        """Whether a call could begin now."""
+        return self._condition.admits(self._tolerance, self._clock())
 
     def admit(self) -> bool:
         """Begin a call, or say that none may begin. A call that has begun ends in one of the next three."""
@@ -114,41 +134,59 @@ class Breaker:
     def succeeded(self) -> None:
         """Note that a call went well."""
         with self._lock:
-            self._condition = self._condition.succeeded()
+            self._become(self._condition.succeeded())
 
     def failed(self) -> None:
         """Note that a call failed."""
         with self._lock:
-            self._condition = self._condition.failed(self._tolerance, self._clock())
+            self._become(self._condition.failed(self._tolerance, self._clock()))
 
     def gave_up(self) -> None:
         """Note that nobody waits any more for a call that is out; `returned` tells when it is back."""
         with self._lock:
             failed = self._condition.failed(self._tolerance, self._clock())
-            self._condition = replace(failed, late=failed.late + 1)
+            self._become(replace(failed, late=failed.late + 1))
 
     def returned(self) -> None:
         """Note that a call nobody waited for has come back."""
         with self._lock:
             self._condition = replace(self._condition, late=self._condition.late - 1)
 
+    def _become(self, condition: Condition) -> None:
+        was, self._condition = self._condition.state, condition
+        if condition.state is not was and condition.state is not State.HALF_OPEN:
+            self._told(condition.state is State.CLOSED)
+
 
 class Breakers:
-    """A breaker for each thing deciding depends on, made when it is first asked for."""
+    """A breaker for each thing deciding depends on, made when it is first asked for.
+
+    Parameters
+    ----------
+    tolerance, clock
+        Of each.
+    told
+        Told by name of each that opens or closes.
+    """
 
     def __init__(
-        self, tolerance: Tolerance | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        tolerance: Tolerance | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        told: Callable[[str, bool], None] = lambda _name, _up: None,
     ) -> None:
         self._tolerance = tolerance or Tolerance()
         self._clock = clock
+        self._told = told
         self._lock = threading.Lock()
         self._breakers: dict[str, Breaker] = {}
 
     def __getitem__(self, name: str) -> Breaker:
         found = self._breakers.get(name)
         if found is None:
+            new = Breaker(self._tolerance, self._clock, lambda up: self._told(name, up))
             with self._lock:
-                found = self._breakers.setdefault(name, Breaker(self._tolerance, self._clock))
+                found = self._breakers.setdefault(name, new)
         return found
 
     def conditions(self) -> Mapping[str, Condition]:

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from moment.errors import DependencyError, InvalidRequest, Overloaded
-from serving.use_cases.breakers import Breakers
+from serving.use_cases.breakers import Breaker, Breakers
 
 T = TypeVar("T")
 
@@ -29,6 +29,9 @@ _SHORTEST = 0.005
 
 _IDLE_SECONDS = 30.0
 """A thread that has had nothing to do for so long ends."""
+
+_MOST_ASIDE = 8
+"""Threads aside from decisions; so many only while some hang."""
 
 _SMOOTHING = 0.1
 """How much the latest piece of work counts for how long the next will take."""
@@ -42,7 +45,7 @@ class Gone(DependencyError):
     """What was asked for is not there now; named by what ``degraded`` calls it."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"the {name} do not answer; try again later")
+        super().__init__(f"`{name}` does not answer; ask again as Retry-After says")
         self.name = name
 
 
@@ -118,11 +121,16 @@ class Errand:
         except Gone:
             return default
 
-    def commit(self, hand_over: Callable[[], T]) -> T:
-        """Hand over what was worked out, unless nobody waits for it."""
+    def commit(self, name: str, hand_over: Callable[[], Future[T]]) -> Future[T]:
+        """Hand over what was worked out, unless nobody waits for it or who takes it is gone."""
+        breaker = self._breakers[name]
         with self._lock:
             self._check()
-            return hand_over()
+            if not breaker.admit():
+                raise Gone(name)
+            future = hand_over()
+        future.add_done_callback(partial(_settle, breaker))
+        return future
 
     def give_up(self) -> str | None:
         """Give up if it waits for something, and return for what; None: it is computing, and goes on."""
@@ -156,8 +164,18 @@ class Errand:
                 self.degraded.add(name)
                 breaker.failed()
                 if breaker.condition.failures == 1:
-                    _log.warning("the %s do not answer: %s", name, type(failure).__name__)
+                    _log.warning("%s does not answer: %s", name, type(failure).__name__)
             self._check()
+
+
+def _settle(breaker: Breaker, future: Future[T]) -> None:
+    """Note how what was handed over ended; whoever cancels it has noted that."""
+    if future.cancelled():
+        return
+    if isinstance(future.exception(), DependencyError):
+        breaker.failed()
+    else:
+        breaker.succeeded()
 
 
 class _Job(Generic[T]):
@@ -304,3 +322,58 @@ async def _stuck(errand: Errand, waiting: asyncio.Future[T], deadline: Deadline)
         if deadline.left() == 0:
             errand.abandon()
             raise Overloaded("the decision was not made in time; ask again as Retry-After says")
+
+
+async def recorded(future: Future[T], breaker: Breaker, deadline: Deadline) -> T:
+    """Return what a store says of what was handed to it, by the deadline.
+
+    Raises
+    ------
+    DependencyError
+        It does not say so in time. What the store had not begun to write it will not write; what it had
+        begun may stand, unacknowledged.
+    """
+    waiting = asyncio.wrap_future(future)
+    done, _ = await asyncio.wait({waiting}, timeout=deadline.left())
+    if done:
+        return waiting.result()
+    waiting.cancel()
+    breaker.failed()
+    raise DependencyError(
+        "it could not be recorded in time; ask again, under the same request_id if it has one"
+    )
+
+
+class Aside:
+    """Does what reads stores apart from decisions, so that neither they nor the event loop wait for it.
+
+    Parameters
+    ----------
+    seconds
+        What takes longer is given up.
+    hands
+        The threads that do it.
+    """
+
+    def __init__(self, seconds: float = 5.0, hands: Hands | None = None) -> None:
+        self._seconds = seconds
+        self._hands = hands or Hands(2, "aside")
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """Do it; DependencyError when it takes too long, Overloaded when too much of it hangs already."""
+        if self._hands.threads > _MOST_ASIDE:
+            raise Overloaded("too many reads are under way; ask again as Retry-After says")
+        future = self._hands.submit(work)
+        waiting = asyncio.wrap_future(future)
+        done, _ = await asyncio.wait({waiting}, timeout=self._seconds)
+        if done:
+            return waiting.result()
+        waiting.cancel()
+        if not future.cancelled():
+            self._hands.stuck()
+            future.add_done_callback(lambda _: self._hands.unstuck())
+        raise DependencyError("a store does not answer in time; ask again as Retry-After says")
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._hands.close()

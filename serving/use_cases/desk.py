@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from features.contract import FeatureContract
@@ -10,9 +10,11 @@ from features.realtime_features import REALTIME_V1
 from serving.ports import ModelArchive
 from serving.records import Versions
 from serving.use_cases.customers import ViewCustomer, ViewHistory
+from serving.use_cases.deadline import Aside
 from serving.use_cases.decide import Decide
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.explain import Explain
+from serving.use_cases.outcomes import TakeOutcomes
 from serving.use_cases.recall import Recall
 from serving.use_cases.replay import Present, Replay
 
@@ -23,24 +25,30 @@ class Desk:
 
     Parameters
     ----------
-    decide, recall, view_customer, take_events
+    decide, recall, view_customer, take_events, take_outcomes
         The use cases.
     contract
         The features they know of a customer.
     models
         Every model that is still kept, to replay by.
+    aside
+        Does what reads stores in threads of its own: ``await desk.aside(lambda: ...)``.
     """
 
     decide: Decide
     recall: Recall
     view_customer: ViewCustomer
     take_events: TakeEvents
+    take_outcomes: TakeOutcomes
     contract: FeatureContract
     models: ModelArchive
+    aside: Aside = field(default_factory=Aside)
 
     def check(self) -> None:
-        """Ask every store whether it answers; DependencyError when one does not."""
-        self.decide.features.read("readiness", self.decide.clock())
+        """Ask what no answer can do without; DependencyError when it does not answer.
+
+        What decisions can do without is not asked: without it they are degraded, not down.
+        """
         self.decide.records.find("readiness")
 
     @property

@@ -148,7 +148,10 @@ def test_holdout_a_lost_store_and_exclusions() -> None:
     held = replace(catalogue(sells), holdout=Share(1.0, "h"))
     unit = replace(customer(), unit="u")
     assert told(made=held, person=unit) == "contact_policy: the customer is in the no-marketing holdout"
-    assert told(sells, history=None) == "contact_policy: contacts cannot be read, so marketing rests"
+    assert (
+        told(sells, history=None)
+        == "contact_policy: contacts cannot be read, so marketing and what has a budget rest"
+    )
     made = replace(catalogue(sells, other), exclusions=(Exclusion("loans", 7 * DAY),))
     assert told(made=made, history=History(contacts=(past("b", DAY),))) == (
         "contact_policy: exclusion `loans`: another of it was given, rests for 7 days, 6 days to go"
