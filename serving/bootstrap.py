@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from serving.bundles import PropensityBundle, SegmentationBundle
     from serving.decision.catalogue import Catalogue
     from serving.decision.columns import Column
+    from serving.adapters.vault import Vault
     from serving.use_cases.access import Access
     from serving.use_cases.desk import Desk
+    from serving.use_cases.tracking import Tracking
 
 PACKAGED_CATALOGUE = Path(__file__).parent / "catalogue" / "examples" / "groceries.yaml"
 """What decides where no other catalogue is named."""
@@ -106,6 +108,13 @@ def open_tokens(settings: Settings) -> JwtTokens | None:
     )
 
 
+def open_tracking(vault: Vault) -> Tracking:
+    """Return what signs tracking ids: the same in every process of a home."""
+    from serving.use_cases.tracking import LABEL, Tracking
+
+    return Tracking(vault.derived_key(LABEL))
+
+
 def open_telemetry() -> Telemetry:
     """Return what counts in a worker, in the folder that BentoML has told it."""
     from serving.adapters.prometheus import PrometheusTelemetry, set_aside
@@ -156,6 +165,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
     from serving.adapters.sqlite_consents import SqliteConsents
     from serving.adapters.sqlite_contacts import SqliteContacts
     from serving.adapters.sqlite_events import KeptStates, SqliteEvents
+    from serving.adapters.sqlite_outcomes import SqliteOutcomes
     from serving.adapters.sqlite_records import SqliteRecords
     from serving.adapters.vault import Vault
     from serving.use_cases.breakers import Breakers
@@ -163,6 +173,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
     from serving.use_cases.decide import Decide
     from serving.use_cases.desk import Desk
     from serving.use_cases.events import TakeEvents
+    from serving.use_cases.outcomes import TakeOutcomes, outcome_kinds
     from serving.use_cases.recall import Recall
 
     models = _open_models(home)
@@ -174,6 +185,8 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
     records = SqliteRecords(home.database, vault)
     records.writer.watched_by(telemetry.waiting)
     ledger = SqliteContacts(home.database, records.writer, vault)
+    outcomes = SqliteOutcomes(home.database, records.writer, vault)
+    tracking = open_tracking(vault)
     consents = SqliteConsents(home.database, records.writer, vault)
     realtime = RealtimeReader(features.store, home.database, vault)
     # A store of its own: a push must not keep decisions from reading
@@ -191,6 +204,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         ids=time_ordered_id,
         code_version=__version__,
         consents=consents,
+        tracking=tracking,
         realtime=realtime,
         telemetry=telemetry,
         seconds=settings.deadline_ms / 1000,
@@ -201,6 +215,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         recall=Recall(records, archive),
         view_customer=ViewCustomer(features, segmenter, records, utc_now, realtime),
         take_events=TakeEvents(events, utc_now),
+        take_outcomes=TakeOutcomes(outcomes, tracking, utc_now, outcome_kinds(catalogue)),
         contract=features.contract,
         models=BundleArchive(home.bundles),
     )
@@ -211,6 +226,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         pusher.close()
         realtime.close()
         consents.close()
+        outcomes.close()
         records.close()
         ledger.close()
 

@@ -1,16 +1,25 @@
-"""Every catalogue that ever decided, as a file named by its digest, so that records stay readable."""
+"""Every catalogue that ever decided, as a file named by its digest, so that records stay readable.
+
+Beside it lie the types of the columns its rules read: without them `spend >= 10` would take spend for a whole
+number, and nothing could be decided again.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+
+import msgspec
 
 from moment.errors import DependencyError
 from serving.catalogue import load
 from serving.decision.catalogue import Catalogue
+from serving.decision.columns import Column
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_COLUMNS = ".columns.json"
 
 
 class CatalogueFiles:
@@ -20,16 +29,15 @@ class CatalogueFiles:
         self._folder = folder
         self._open: dict[str, Catalogue] = {}
 
-    def keep(self, source: Path, catalogue: Catalogue) -> None:
-        """Archive the file this catalogue was loaded from."""
+    def keep(self, source: Path, catalogue: Catalogue, columns: Mapping[str, Column] | None = None) -> None:
+        """Archive the file this catalogue was loaded from, and the columns it was loaded with."""
         self._open[catalogue.digest] = catalogue
         path = self._path(catalogue.digest)
-        if path.exists():
-            return
         self._folder.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_bytes(source.read_bytes())
-        scratch.replace(path)
+        if columns is not None:
+            _write(path.with_suffix(_COLUMNS), msgspec.json.encode(columns))
+        if not path.exists():
+            _write(path, source.read_bytes())
 
     def find(self, digest: str) -> Catalogue | None:
         """Return the catalogue with this digest, which its file must still have."""
@@ -37,7 +45,7 @@ class CatalogueFiles:
             path = self._path(digest)
             if not _DIGEST.fullmatch(digest) or not path.is_file():
                 return None
-            catalogue = load(path)
+            catalogue = load(path, _columns(path.with_suffix(_COLUMNS)))
             if catalogue.digest != digest:
                 raise DependencyError(f"the archived catalogue {digest[:12]} was changed; restore its file")
             self._open[digest] = catalogue
@@ -45,3 +53,24 @@ class CatalogueFiles:
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}.yaml"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file at once or not at all; what already says the same is left alone."""
+    if path.is_file() and path.read_bytes() == content:
+        return
+    scratch = path.with_suffix(f"{path.suffix}.{os.getpid()}.tmp")
+    scratch.write_bytes(content)
+    scratch.replace(path)
+
+
+def _columns(path: Path) -> dict[str, Column] | None:
+    """Return the columns kept beside a catalogue, None where an earlier Moment kept none."""
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Column])
+    except msgspec.MsgspecError as error:
+        raise DependencyError(
+            f"{path.name}, kept beside its catalogue, cannot be read; restore it"
+        ) from error

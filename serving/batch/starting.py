@@ -21,7 +21,7 @@ from serving.batch.opening import Models, Setup, open_duckdb, open_histories
 from serving.batch.rows import Form
 from serving.batch.running import Bounds, run
 from serving.batch.tally import Tally
-from serving.bootstrap import catalogue_path, load_catalogue
+from serving.bootstrap import catalogue_columns, catalogue_path, load_catalogue
 from serving.catalogue.feature_columns import feature_columns
 from serving.decision.catalogue import Catalogue
 from serving.ports import Clock
@@ -193,7 +193,8 @@ def start(typed: Typed, home: Home, settings: Settings, clock: Clock = utc_now) 
     if setup is None:
         newest = typed.mode is Mode.TEST and typed.at is None
         setup = setup_at(store.newest_event_time() if newest else ask.at)
-    CatalogueFiles(home.root / "catalogues").keep(catalogue_path(settings), catalogue)
+    archive = CatalogueFiles(home.root / "catalogues")
+    archive.keep(catalogue_path(settings), catalogue, catalogue_columns(contract))
     with open_duckdb(home) as connection:
         spans = setup.population.spans(connection, typed.chunk)
     return Batch(typed, setup, catalogue, spans, resumed)

@@ -31,10 +31,7 @@ from serving.decision.values import (
 )
 from serving.ports import CustomerFacts, Scorer, Segmenter
 from serving.records import DecisionRecord, Personal
-from serving.use_cases.decide import ATTEMPTS
-
-_HARMLESS = frozenset({"contacts", "consents"})
-"""What may be gone and yet leaves the models asked as ever."""
+from serving.use_cases.decide import ATTEMPTS, PROPENSITY, SEGMENTATION
 
 
 class ScoresFrom(StrEnum):
@@ -90,15 +87,16 @@ def decide_again(record: DecisionRecord, catalogue: Catalogue, models: Models) -
     if told is None:
         raise InvariantViolation("a record without its personal part was replayed; answer `erased`")
     facts = facts_of(record, told)
-    asked = models.always or _were_asked(record)
     segment = record.segment
-    if models.segmenter is not None and facts.found and asked:
+    if models.segmenter is not None and facts.found and _was_asked(SEGMENTATION, record, models):
         segment = models.segmenter.assign(facts)
     history = history_of(record, told)
     left = shortlist(
         _request(record, told, catalogue), catalogue, _customer(record, told), history, record.decided_at
     )
-    scores, scores_from = _scores(record, facts, left, models.scorer if asked else None)
+    scores, scores_from = _scores(
+        record, facts, left, models.scorer if _was_asked(PROPENSITY, record, models) else None
+    )
     decision = choose(left, scores, history, np.random.default_rng(record.seed))
     return Again(left, scores, scores_from, segment, decision)
 
@@ -156,9 +154,9 @@ def _request(record: DecisionRecord, told: Personal, catalogue: Catalogue) -> Re
     )
 
 
-def _were_asked(record: DecisionRecord) -> bool:
-    """Whether the models were asked: not where something they need was gone."""
-    return _HARMLESS.issuperset(record.degraded)
+def _was_asked(model: str, record: DecisionRecord, models: Models) -> bool:
+    """Whether a model is to be asked: as it was then, or always."""
+    return models.always or model not in record.degraded
 
 
 def _scores(

@@ -209,9 +209,12 @@ def _fate(one: Considered | None, catalogue: Catalogue) -> str | None:
     if one is None:
         return None
     reason = one.reason.name.lower()
-    if one.rule is not None:
-        return f"{reason}: {catalogue.rule_text(one.rule)}"
-    stopped = stopped_by(one, catalogue)
+    try:
+        if one.rule is not None:
+            return f"{reason}: {catalogue.rule_text(one.rule)}"
+        stopped = stopped_by(one, catalogue)
+    except IndexError:
+        return f"{reason}: by what the catalogue does not have"
     if stopped is None:
         return reason
     return f"{reason}: {stopped.kind} {stopped.name} at {_number(stopped.observed)}"

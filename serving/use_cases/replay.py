@@ -217,7 +217,9 @@ def _report(
     return Replayed(
         decision_id=record.decision_id,
         verdict=verdict,
-        differences=tuple(sorted(set(findings.found), key=lambda one: (order.index(one.kind), one.subject))),
+        differences=tuple(
+            sorted(dict.fromkeys(findings.found), key=lambda one: (order.index(one.kind), one.subject))
+        ),
         scores=ScoresFrom.NONE if again is None else again.scores_from,
         notes=tuple(findings.notes),
         recorded=record.versions,
