@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,8 +76,24 @@ def _ingest(source: Source, *, as_json: bool) -> None:
     from features.ingest import ingest as bring_in
     from moment.home import Home
 
-    report = bring_in(Home.find(), source)
-    click.echo(_as_json(report) if as_json else _as_text(report))
+    home, open_ledger = Home.find(), click.get_current_context().obj
+    # Who mounts this command may hand in the ledger of consents and of who was erased
+    with nullcontext() if open_ledger is None else open_ledger(home) as ledger:
+        report = bring_in(home, source, ledger=ledger)
+    click.echo(_as_json(report) if as_json else _as_text(report, consents_note(source)))
+
+
+def consents_note(source: Source) -> str:
+    """Return in a line what is known of the customers' consents."""
+    declared = source.declarations.get("consents")
+    if declared is None:
+        return (
+            "No consents: until a table `consents` or PUT /v1/customers/{id}/consents grants some, decisions "
+            "see nothing of these customers but what service needs."
+        )
+    if declared.assumed:
+        return f"Nobody was asked for consents: they are granted by assumption ({declared.assumed})."
+    return "Consents are in their ledger."
 
 
 def _as_json(report: IngestReport) -> str:
@@ -97,11 +114,11 @@ def _as_json(report: IngestReport) -> str:
     return json.dumps(content, indent=2)
 
 
-def _as_text(report: IngestReport) -> str:
+def _as_text(report: IngestReport, note: str) -> str:
     verb = "was already ingested; nothing has changed" if report.unchanged else "is in the lake"
     lines = [f"{report.source} {verb}.", "", f"  {'table':<16}{'rows':>12}{'rejected':>12}"]
     lines += [f"  {table.table:<16}{table.rows:>12,}{table.rejected:>12,}" for table in report.tables]
     quarantined = [str(table.quarantine) for table in report.tables if table.quarantine]
     if quarantined:
         lines += ["", "Rejected rows and why:", *(f"  {path}" for path in quarantined)]
-    return "\n".join([*lines, "", "Next: moment features build"])
+    return "\n".join([*lines, "", note, "", "Next: moment features build"])

@@ -25,13 +25,14 @@ import pyarrow.parquet as pq
 
 from features import lake
 from features.casting import column_faults
+from features.consents import CustomerLedger, Gone, told_consents
 from features.declarations import declaration_faults
 from features.duplicates import drop_duplicates
 from features.quarantine import Checked, Quarantine, check_batch
 from features.sources import Batch, Declaration, History, Source, SourceError
 from features.sources.known_at import KnownAtIngest
 from features.table_contract import KNOWN_AT, TableContract
-from features.tables import TABLES
+from features.tables import CONSENTS, TABLES
 from moment.errors import ConfigurationError
 from moment.home import Home
 from moment.progress import Step, step
@@ -77,8 +78,10 @@ class IngestReport:
     tables: tuple[TableReport, ...]
 
 
-def ingest(home: Home, source: Source, *, now: datetime | None = None) -> IngestReport:
-    """Bring a source into the lake.
+def ingest(
+    home: Home, source: Source, *, ledger: CustomerLedger | None = None, now: datetime | None = None
+) -> IngestReport:
+    """Bring a source into the lake, and its consents into their ledger.
 
     Parameters
     ----------
@@ -86,6 +89,9 @@ def ingest(home: Home, source: Source, *, now: datetime | None = None) -> Ingest
         Where the lake and the quarantine are.
     source
         What to bring in.
+    ledger
+        Takes the consents, and knows who was erased and may not come back. A home with an operational
+        database needs one.
     now
         Time of ingest, with a zone; the clock's by default. Only tables known from their ingest need it.
 
@@ -97,7 +103,8 @@ def ingest(home: Home, source: Source, *, now: datetime | None = None) -> Ingest
     Raises
     ------
     ConfigurationError
-        The source cannot be mapped as declared; lists every fault that shows without reading rows.
+        The source cannot be mapped as declared; lists every fault that shows without reading rows. Or the
+        home has an operational database and no ledger was given.
     SourceError
         A file cannot be read, a table goes over its reject limit, or history would count as known from now.
     """
@@ -105,10 +112,28 @@ def ingest(home: Home, source: Source, *, now: datetime | None = None) -> Ingest
     faults = [*declaration_faults(home, source), *source.faults()]
     if faults:
         raise ConfigurationError(f"the source {source.name} cannot be ingested:", faults=faults)
-    with _alone(home, source.name):
+    if ledger is None and home.database.exists():
+        raise ConfigurationError(
+            "this home has an operational database, which knows consents and who was erased; ingest with "
+            "`moment ingest`, or give `ingest` its ledger (serving.bootstrap.open_customer_ledger)"
+        )
+    with alone(home, source.name):
         digest = _digest(source)
         found = _found(home, source.name, digest)
-        return found or _Ingest(home, source, digest, now).run()
+        if found is not None:
+            tell_consents(lake.table_file(home, CONSENTS.name, source.name), source, ledger)
+            return found
+        return _Ingest(home, source, digest, now, ledger).run()
+
+
+def tell_consents(file: Path, source: Source, ledger: CustomerLedger | None) -> None:
+    """Tell the ledger the consents a source has; what it knows already changes nothing."""
+    if ledger is None or CONSENTS.name not in source.declarations or not file.is_file():
+        return
+    assumed = source.declarations[CONSENTS.name].assumed
+    named = f"{source.name}: {assumed}" if assumed else source.name
+    for consents in told_consents(file, named):
+        ledger.tell(consents)
 
 
 def _digest(source: Source) -> str:
@@ -116,7 +141,7 @@ def _digest(source: Source) -> str:
     parts = [source.digest()]
     for name, declared in sorted(source.declarations.items()):
         # Not where it lies: the same data in another folder is the same data
-        said = (str(declared.known_at), declared.history, declared.reject_limit)
+        said = (str(declared.known_at), declared.history, declared.reject_limit, declared.assumed)
         parts.append(f"{name}{said}{TABLES[name]}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -143,7 +168,7 @@ def _quarantine_file(home: Home, source: str, name: str, table: lake.TableRecord
 
 
 @contextmanager
-def _alone(home: Home, source: str) -> Iterator[None]:
+def alone(home: Home, source: str) -> Iterator[None]:
     """Hold the source's lock, so that two ingests of it never mix their files; it dies with the process."""
     path = lake.record_file(home, source).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,8 +185,12 @@ def _alone(home: Home, source: str) -> Iterator[None]:
 class _Ingest:
     """One run: stage every table, then publish them together."""
 
-    def __init__(self, home: Home, source: Source, digest: str, now: datetime) -> None:
+    def __init__(
+        self, home: Home, source: Source, digest: str, now: datetime, ledger: CustomerLedger | None
+    ) -> None:
         self._home = home
+        self._ledger = ledger
+        self._gone = Gone(ledger)
         self._source = source
         self._digest = digest
         self._now = now
@@ -177,7 +206,9 @@ class _Ingest:
                 lake.engine(self._home, memory_limit=_MEMORY) as engine,
             ):
                 tables = {name: self._stage(TABLES[name], engine, progress) for name in names}
-            record = lake.SourceRecord(self._source.name, self._digest, tables)
+            record = lake.SourceRecord(self._source.name, self._digest, tables, self._gone.rows)
+            # First, so that an ingest that ends between the two is not taken for one that told all
+            tell_consents(self._staging / f"{CONSENTS.name}.parquet", self._source, self._ledger)
             self._publish(record)
         finally:
             shutil.rmtree(self._staging, ignore_errors=True)
@@ -217,6 +248,7 @@ class _Ingest:
                     raise ConfigurationError(f"{table.name} cannot be ingested:", faults=faults)
                 seen.add(batch.place)
             checked = check_batch(batch, table, declared, engine, self._now)
+            checked = self._gone.left(table.name, checked)
             _refuse_history(table, declared, checked.good, batch.place, self._now)
             yield checked, batch.place
 

@@ -55,11 +55,14 @@ class SourceRecord:
         SHA-256 over the source's content, its mapping and the contracts.
     tables
         What was left of each table, by name.
+    erased
+        How many rows of its content are missing because their customers were erased.
     """
 
     source: str
     digest: str
     tables: dict[str, TableRecord]
+    erased: int = 0
 
     def dumps(self) -> str:
         """Return the JSON form."""
@@ -70,7 +73,7 @@ class SourceRecord:
         """Read the JSON form."""
         content: dict[str, Any] = json.loads(text)
         tables = {name: TableRecord(**fields) for name, fields in content["tables"].items()}
-        return cls(content["source"], content["digest"], tables)
+        return cls(content["source"], content["digest"], tables, content.get("erased", 0))
 
 
 def table_file(home: Home, table: str, source: str) -> Path:
@@ -92,6 +95,8 @@ def records(home: Home) -> tuple[SourceRecord, ...]:
 def digest(home: Home) -> str:
     """Return the SHA-256 of the lake: equal exactly if the same sources were ingested from equal content.
 
+    What was erased of it since makes it another.
+
     Raises
     ------
     StepMissing
@@ -100,7 +105,10 @@ def digest(home: Home) -> str:
     found = records(home)
     if not found:
         raise StepMissing(f"there is no data in {home.lake}", run=INGEST_FIRST)
-    return hashlib.sha256("".join(record.source + record.digest for record in found).encode()).hexdigest()
+    parts = (
+        f"{record.source}{record.digest}" + (f"-{record.erased}" if record.erased else "") for record in found
+    )
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def snapshot_tables(home: Home) -> frozenset[str]:

@@ -24,7 +24,7 @@ from features import lake
 from features.computation import Computation, definition_digest
 from features.definition import Table, Tables, View
 from features.snapshot_files import SERVING_LAG, as_of_column, newest_served, snapshot_file, snapshot_times
-from features.tables import TABLES
+from features.tables import CONSENTS, TABLES
 from moment.errors import DependencyError, InvalidRequest
 from moment.home import Home
 from moment.progress import SILENT, Step
@@ -148,7 +148,8 @@ def plan_for(
         spans = [
             f'SELECT min(known_at), max(known_at) FROM "{table.name}"'  # noqa: S608 - our own names
             for table in TABLES.values()
-            if table.time is not None
+            # A consent tells what may be seen, not what happened: no feature is made of it
+            if table.time is not None and table is not CONSENTS
         ]
         query = f"SELECT min(#1), max(#2) FROM ({' UNION ALL '.join(spans)})"  # noqa: S608
         first, last = connection.execute(query).fetchone()

@@ -7,13 +7,18 @@ import importlib
 import os
 import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from moment import __version__
 from moment.errors import MomentError
+
+if TYPE_CHECKING:
+    from features.consents import CustomerLedger
+    from moment.home import Home
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def main() -> None:
     """Run the command; every error Moment raises on purpose is one line and a non-zero exit."""
     _quiet_vendors()
     try:
-        sys.exit(cli.main(prog_name="moment", standalone_mode=False))
+        sys.exit(cli.main(prog_name="moment", standalone_mode=False, obj=_open_ledger))
     except MomentError as error:
         _fail(str(error), code=1)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -112,6 +117,13 @@ def main() -> None:
         _fail("interrupted; what was finished is kept, run the same command again to go on", code=130)
     except BrokenPipeError:
         _close_quietly()
+
+
+def _open_ledger(home: Home) -> AbstractContextManager[CustomerLedger]:
+    """Open what an ingest tells consents to; features may not know where that is."""
+    from serving.bootstrap import open_customer_ledger
+
+    return open_customer_ledger(home)
 
 
 def _quiet_vendors() -> None:

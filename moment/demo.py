@@ -69,13 +69,18 @@ def demo() -> None:
 
 def _ingest(home: Home) -> int:
     """Bring the households' history into the lake; return the number of its rows."""
+    from features.cli import consents_note
     from features.ingest import ingest
     from features.sources.complete_journey import CompleteJourney
+    from serving.bootstrap import open_customer_ledger
 
     click.secho("1  What happened: a year of households at a grocer, onto the canonical tables", bold=True)
-    report = ingest(home, CompleteJourney.installed())
+    source = CompleteJourney.installed()
+    with open_customer_ledger(home) as ledger:
+        report = ingest(home, source, ledger=ledger)
     for table in report.tables:
         click.echo(f"   {table.rows:>11,} {table.table:<14} {table.rejected:,} rejected")
+    click.secho(f"   {consents_note(source)}", dim=True)
     return sum(table.rows for table in report.tables)
 
 

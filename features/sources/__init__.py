@@ -49,6 +49,8 @@ class Declaration:
         Share of rows that may be rejected, or None for the contract's.
     settings
         Where a person changes this declaration, for messages, e.g. ``[tables.customers] in source.toml``.
+    assumed
+        For ``consents``: what the rows rest on where nobody was asked; told wherever they are used.
     """
 
     known_at: KnownAtRule
@@ -56,6 +58,7 @@ class Declaration:
     history: History | None = None
     reject_limit: float | None = None
     settings: str = "the source's declarations"
+    assumed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

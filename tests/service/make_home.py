@@ -19,7 +19,7 @@ from features.snapshots import build
 from features.sources.folder import FolderSource
 from features.store import FeatureStore
 from moment.home import Home
-from serving.bootstrap import PACKAGED_CATALOGUE
+from serving.bootstrap import PACKAGED_CATALOGUE, open_customer_ledger
 from serving.bundles import (
     About,
     Axis,
@@ -39,13 +39,15 @@ from serving.catalogue.feature_columns import feature_columns
 
 END = datetime(2018, 1, 1, tzinfo=UTC)
 CUSTOMERS = tuple(str(number) for number in range(1, 9))
+PURPOSES = ("profiling", "marketing")
 CATEGORIES = ("BEEF", "CARROTS", "YOGURT", "COFFEE", "SALAD MIX")
 ABOUT = About(created_at="2018-01-01T00:00:00+00:00")
 
 
 def main(root: Path) -> None:
     home = Home(root / "home", root / "mlruns")
-    ingest(home, FolderSource.open(write_shop(root / "corner-shop")))
+    with open_customer_ledger(home) as ledger:
+        ingest(home, FolderSource.open(write_shop(root / "corner-shop")), ledger=ledger)
     build(home, all_views(), since=END - timedelta(days=1))
     store = FeatureStore(home)
     store.apply()
@@ -67,11 +69,15 @@ def write_shop(folder: Path) -> Path:
             lines.append(
                 f"{len(lines)},{customer},{at:%Y-%m-%dT%H:%M:%SZ},{rng.uniform(1, 9):.2f},USD,{category},1,0"
             )
+    agreed = ["customer_id,purpose,status,valid_from"]
+    agreed += [f"{one},{purpose},granted,2016-01-01" for one in CUSTOMERS for purpose in PURPOSES]
+    (folder / "consents.csv").write_text("\n".join(agreed) + "\n")
     (folder / "customers.csv").write_text("\n".join(customers) + "\n")
     (folder / "transactions.csv").write_text("\n".join(lines) + "\n")
     (folder / "source.toml").write_text(
         '[tables.customers]\nhistory = "snapshot"\nknown_at = "joined_at"\n\n'
-        '[tables.transactions]\nknown_at = "occurred_at + 1 day"\n'
+        '[tables.transactions]\nknown_at = "occurred_at + 1 day"\n\n'
+        '[tables.consents]\nknown_at = "valid_from"\n'
     )
     return folder
 

@@ -29,6 +29,9 @@ _WAY_OUT = f"install the data again with `pip install --force-reinstall --no-dep
 _BATCH_ROWS = 150_000
 _NIGHTLY = KnownAfter(timedelta(days=1))
 
+ASSUMED = "panel membership, assumed"
+"""What the households' consents rest on: the data says nothing of any, but they are a panel who take part."""
+
 
 @dataclass(frozen=True, slots=True)
 class CompleteJourney:
@@ -67,6 +70,7 @@ class CompleteJourney:
         at_once = KnownAfter(timedelta())
         return {
             "customers": Declaration(KnownFromColumn(), self._place("demographics"), History.SNAPSHOT),
+            "consents": Declaration(KnownFromColumn(), self._place("demographics"), assumed=ASSUMED),
             "locations": Declaration(KnownFromColumn(), self._place("transactions")),
             "transactions": Declaration(_NIGHTLY, self._place("transactions")),
             "presentations": Declaration(at_once, self._place("campaigns")),

@@ -104,6 +104,19 @@ LEFT JOIN raw_demographics USING (household_id)
 ORDER BY household_id
 """
 
+# The data says nothing of consent: what members of a panel agree to is assumed, and told as such
+CONSENTS = """
+SELECT customer_id, purpose, 'granted' AS status, record_begins() AS valid_from, record_begins() AS known_at
+FROM (
+    SELECT DISTINCT household_id::VARCHAR AS customer_id FROM (
+        SELECT household_id FROM raw_transactions
+        UNION SELECT household_id FROM raw_campaigns
+        UNION SELECT household_id FROM raw_demographics
+    )
+) CROSS JOIN (VALUES ('profiling'), ('marketing')) AS asked (purpose)
+ORDER BY customer_id, purpose
+"""
+
 LOCATIONS = """
 SELECT DISTINCT store_id::VARCHAR AS location_id, 'store' AS kind, record_begins() AS known_at
 FROM raw_transactions
@@ -188,6 +201,7 @@ ORDER BY occurred_at, outcome_id
 
 QUERIES = {
     "customers": CUSTOMERS,
+    "consents": CONSENTS,
     "locations": LOCATIONS,
     "transactions": TRANSACTIONS,
     "presentations": PRESENTATIONS,
