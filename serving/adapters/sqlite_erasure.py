@@ -61,6 +61,7 @@ def overwrite(path: Path, seconds: float = _CHECKPOINT_SECONDS) -> bool:
     deadline = time.monotonic() + seconds
     try:
         with closing(connect(path)) as connection:
+            connection.execute("PRAGMA busy_timeout = 0")
             while True:
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 if not busy or time.monotonic() > deadline:

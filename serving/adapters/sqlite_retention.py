@@ -39,6 +39,7 @@ WHERE tracking_id >= ? AND tracking_id < ? AND charge_state = 'held'
 _FORGET_CONTACTS = "DELETE FROM contacts WHERE tracking_id >= ? AND tracking_id < ?"
 _FORGET_OUTCOMES = "DELETE FROM outcomes WHERE tracking_id >= ? AND tracking_id < ?"
 _FORGET_REPORTS = "DELETE FROM outcome_reports WHERE decision_id = ?"
+_FORGET_CROSSED = "DELETE FROM crossed_decisions WHERE decision_id = ?"
 _FORGET_DAYS = "DELETE FROM customer_keys WHERE customer_ref >= 'anon:' AND customer_ref < ?"
 _CITED = """
 SELECT versions, COUNT(*) FROM decisions JOIN decision_versions USING (version_id)
@@ -109,6 +110,7 @@ def _forget(connection: sqlite3.Connection, decision_id: str) -> Pruned:
     contacts = connection.execute(_FORGET_CONTACTS, offers).rowcount
     outcomes = connection.execute(_FORGET_OUTCOMES, offers).rowcount
     connection.execute(_FORGET_REPORTS, (decision_id,))
+    connection.execute(_FORGET_CROSSED, (decision_id,))
     connection.execute(_FORGET_RECORD, (decision_id,))
     return Pruned(records=1, contacts=contacts, outcomes=outcomes)
 
