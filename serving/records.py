@@ -139,6 +139,13 @@ class ExperimentArm(Struct, frozen=True):
     arm: str
 
 
+class RecordedForce(Struct, frozen=True):
+    """What a test key had shown whatever the rules say; without a treatment, the first that fits."""
+
+    action: str
+    treatment: str | None = None
+
+
 class RecordedUsed(Struct, frozen=True):
     """What all customers together had used of an action when it was decided."""
 
@@ -219,6 +226,7 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     decided_at: datetime
     asked: tuple[Asked, ...]
     include: tuple[str, ...]
+    force: RecordedForce | None = None
     profile: ProfileKind
     segment: str | None
     attempt: int = 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from serving.ports import UNBOUNDED, Bounds
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256")
 """How a token may be signed: with a key of its own each, never with a shared secret."""
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 T = TypeVar("T")
 
@@ -51,11 +54,18 @@ class Settings:
     jwks, jwt_issuer, jwt_audience, jwt_algorithms
         Whose tokens are accepted beside keys (``MOMENT_JWKS``, ``MOMENT_JWT_ISSUER``,
         ``MOMENT_JWT_AUDIENCE``, ``MOMENT_JWT_ALGORITHMS``); nobody's unless the first three are set.
+    browser_origins, browser_posts_per_minute
+        Pages whose browsers may report outcomes without a key (``MOMENT_BROWSER_ORIGINS``, e.g.
+        ``https://shop.example``, several with commas; nobody's unless set), and how often one address may
+        (``MOMENT_BROWSER_POSTS_PER_MINUTE``, in each worker).
     deadline_ms
         Within so many milliseconds a decision is answered, without what does not answer by then
         (``MOMENT_DEADLINE_MS``).
     most_in_flight
         How many requests one worker has at a time; more are refused at once (``MOMENT_MOST_IN_FLIGHT``).
+    drain_seconds
+        How long a worker told to stop goes on answering before its address refuses connections
+        (``MOMENT_DRAIN_SECONDS``).
     retention_days_personal, retention_days_records, retention_days_test
         How long `moment records prune` leaves the personal part of live records, live records as a whole,
         and those of test traffic (``MOMENT_RETENTION_DAYS_PERSONAL``, ``…_RECORDS``, ``…_TEST``). Limits
@@ -70,9 +80,12 @@ class Settings:
     body_seconds: float = 5.0
     deadline_ms: int = 100
     most_in_flight: int = 256
+    drain_seconds: float = 1.0
     retention_days_personal: int = 365
     retention_days_records: int = 3 * 365
     retention_days_test: int = 30
+    browser_origins: tuple[str, ...] = ()
+    browser_posts_per_minute: int = 600
     admin_host: str = "127.0.0.1"
     admin_port: int | None = None
     log: LogForm = LogForm.TEXT
@@ -104,6 +117,7 @@ class Settings:
             body_seconds=reader.read("MOMENT_BODY_SECONDS", _positive, default.body_seconds),
             deadline_ms=reader.read("MOMENT_DEADLINE_MS", _between(10, 60_000), default.deadline_ms),
             most_in_flight=reader.read("MOMENT_MOST_IN_FLIGHT", _between(1, 100_000), default.most_in_flight),
+            drain_seconds=reader.read("MOMENT_DRAIN_SECONDS", _positive, default.drain_seconds),
             retention_days_personal=reader.read(
                 "MOMENT_RETENTION_DAYS_PERSONAL", _between(1, 36_500), default.retention_days_personal
             ),
@@ -112,6 +126,10 @@ class Settings:
             ),
             retention_days_test=reader.read(
                 "MOMENT_RETENTION_DAYS_TEST", _between(1, 36_500), default.retention_days_test
+            ),
+            browser_origins=reader.read("MOMENT_BROWSER_ORIGINS", _origins, default.browser_origins),
+            browser_posts_per_minute=reader.read(
+                "MOMENT_BROWSER_POSTS_PER_MINUTE", _between(1, 1_000_000), default.browser_posts_per_minute
             ),
             admin_host=reader.read("MOMENT_ADMIN_HOST", address, default.admin_host),
             admin_port=reader.read("MOMENT_ADMIN_PORT", _between(0, 65535), default.admin_port),
@@ -205,6 +223,14 @@ def _positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise ValueError("is no positive number")
     return number
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """Read origins as browsers send them."""
+    named = tuple(origin.strip() for origin in text.split(","))
+    if not all(_ORIGIN.fullmatch(origin) for origin in named):
+        raise ValueError("is no list of origins; write e.g. https://shop.example")
+    return named
 
 
 def _log_form(text: str) -> LogForm:

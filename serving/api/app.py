@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Litestar, Response, Router, get
 from litestar.response import Redirect
 
-from serving.api import events_routes, explanation_routes, history_routes
+from serving.api import events_routes, explanation_routes, history_routes, outcomes_routes
 from serving.api.openapi import document, dump_yaml
 from serving.api.page import page
 from serving.api.problems import handle
@@ -21,6 +21,7 @@ def build(office: Office, settings: Settings) -> Litestar:
             events_routes.routes(office, settings),
             history_routes.routes(office, settings),
             explanation_routes.routes(office, settings),
+            outcomes_routes.routes(office, settings),
             probes(office),
             _papers(),
         ],

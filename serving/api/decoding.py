@@ -14,8 +14,8 @@ import msgspec
 
 from moment.errors import InvalidRequest
 from serving.api.problems import AnyRequest
-from serving.api.schemas import DecisionRequest
-from serving.decision.values import Scalar
+from serving.api.schemas import MAX_WORD, DecisionRequest, ForceAsked
+from serving.decision.values import ActionId, Forced, Scalar, TreatmentId
 from serving.settings import Settings
 from serving.use_cases.asking import Ask
 
@@ -69,6 +69,8 @@ def decode(body: bytes) -> Ask:
         context=_scalars(context),
         time=time,
         request_id=None if wanted.request_id is msgspec.UNSET else wanted.request_id,
+        language=None if wanted.language is msgspec.UNSET else wanted.language,
+        force=None if wanted.force is msgspec.UNSET else _force(wanted.force),
         include=tuple(sorted(set(wanted.include))),
         body_sha256=hashlib.sha256(body).digest(),
     )
@@ -161,17 +163,23 @@ def _scalars(context: Mapping[str, object]) -> dict[str, Scalar]:
 
 
 def _scalar(name: str, value: object) -> Scalar:
-    if isinstance(value, bool | str):
+    if isinstance(value, bool) or (isinstance(value, str) and len(value) <= MAX_WORD):
         return value
     if isinstance(value, int) and abs(value) <= _LARGEST_INTEGER:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
     raise InvalidRequest(
-        "a context value is one word, number or true/false; leave unknown ones out",
+        f"a context value is one word of at most {MAX_WORD} characters, a number or true/false; "
+        "leave unknown ones out",
         code="invalid-value",
         field=_join("context", name),
     )
+
+
+def _force(wanted: ForceAsked) -> Forced:
+    treatment = None if wanted.treatment is msgspec.UNSET else TreatmentId(wanted.treatment)
+    return Forced(ActionId(wanted.action), treatment)
 
 
 def _time(value: object) -> datetime:

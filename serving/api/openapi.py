@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from moment import __version__
-from serving.api import events_routes, explanation_routes, history_routes, operations
+from serving.api import events_routes, explanation_routes, history_routes, operations, outcomes_routes
 from serving.api.examples import JSON
 from serving.api.operations import Operation, Parameter
 from serving.api.problems import KINDS, MEDIA_TYPE, Problem, problem
@@ -22,6 +22,7 @@ OPERATIONS = (
     *events_routes.OPERATIONS,
     *explanation_routes.OPERATIONS,
     *history_routes.OPERATIONS,
+    *outcomes_routes.OPERATIONS,
 )
 
 _REFERENCE = "#/components/schemas/{name}"

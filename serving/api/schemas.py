@@ -13,6 +13,7 @@ from serving.records import ExperimentArm, FunnelCounts, Mode, RecordedValue, Ve
 
 MAX_PLACEMENTS = 10
 MAX_CONTEXT = 50
+MAX_WORD = 256
 
 Identifier = Annotated[
     str,
@@ -35,6 +36,16 @@ class PlacementAsked(Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
+class ForceAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is shown first whatever the rules say, in the first placement it is made for."""
+
+    action: Annotated[Identifier, Meta(description="Id of the action in the catalogue.")]
+    treatment: (
+        Annotated[Identifier, Meta(description="Id of its treatment; without it, the first that fits.")]
+        | UnsetType
+    ) = UNSET
+
+
 class DecisionRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Asks what to show a customer now."""
 
@@ -48,12 +59,13 @@ class DecisionRequest(Struct, frozen=True, forbid_unknown_fields=True):
         | UnsetType
     ) = UNSET
     context: Annotated[
-        dict[str, Any],
+        dict[Identifier, Any],
         Meta(
             max_length=MAX_CONTEXT,
             description=(
-                "What the channel knows of the moment: fields the catalogue declares, each one word, "
-                "number or true/false. What it declares for systems needs the scope `context:assert`. `time` "
+                "What the channel knows of the moment: fields the catalogue declares, each one word of at "
+                f"most {MAX_WORD} characters, a number or true/false. What it declares for systems needs the "
+                "scope `context:assert`. `time` "
                 "(RFC 3339 with offset) is the instant to decide for; only test keys may set it."
             ),
             extra_json_schema={"additionalProperties": {"type": ["string", "number", "boolean"]}},
@@ -63,6 +75,32 @@ class DecisionRequest(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[
             Identifier,
             Meta(description="Your own id of this request. Asking again under it gives the same answer."),
+        ]
+        | UnsetType
+    ) = UNSET
+    language: (
+        Annotated[
+            str,
+            Meta(
+                max_length=35,
+                pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+                description=(
+                    "BCP 47 tag of the language it is shown in, e.g. `de-AT`. Without it, the customer's; "
+                    "what has no words in it is shown in the catalogue's."
+                ),
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    force: (
+        Annotated[
+            ForceAsked,
+            Meta(
+                description=(
+                    "Only for test keys: shows this action to see it in its place. It is no contact, "
+                    "takes nothing of any limit, and nothing learns from it."
+                )
+            ),
         ]
         | UnsetType
     ) = UNSET

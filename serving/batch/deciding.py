@@ -30,6 +30,7 @@ from serving.use_cases.asking import Ask
 from serving.use_cases.decide import CONTACTS, seed_of
 from serving.use_cases.question import Question, Stages, customer_of, request_of
 from serving.use_cases.recording import Deliberation, tracking_ids
+from serving.use_cases.tracking import Tracking
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,6 +115,8 @@ class Decider:
         The models; personas are only told to records.
     name_of
         From a customer's id to the id of their decision.
+    tracking
+        Signs the tracking ids of offers.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class Decider:
         scorer: ManyScorer,
         segmenter: Segmenter | None,
         name_of: Callable[[str], str],
+        tracking: Tracking,
     ) -> None:
         self.catalogue = catalogue
         self._ask = ask
@@ -137,6 +141,7 @@ class Decider:
         self._scorer = scorer
         self._segmenter = segmenter
         self._name_of = name_of
+        self._tracking = tracking
         self._truth = TruthTable(catalogue, connection)
         self.back = catalogue.plan.contacts.lookback(ask.at)
         self._body = bytes.fromhex(batch_id)
@@ -245,6 +250,7 @@ class Decider:
             request=self._request,
             back=self.back,
             stages=Stages(),
+            tracking=self._tracking,
         )
 
     def _together(
@@ -331,7 +337,7 @@ class Decider:
         """Return what the answer takes; None for a plan, and for an answer that takes nothing."""
         if self._ask.reserve is None:
             return None
-        contacts = contacts_of(decision, tracking_ids(question.decision_id, decision))
+        contacts = contacts_of(decision, tracking_ids(question, decision))
         if not contacts:
             return None
         return Reservation(

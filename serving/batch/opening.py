@@ -18,7 +18,7 @@ from serving.batch.chunks import Chunk, Decided, Desk, Histories, NoHistories, p
 from serving.batch.deciding import Decider
 from serving.batch.reserving import Reserver
 from serving.batch.rows import Form
-from serving.bootstrap import load_catalogue
+from serving.bootstrap import load_catalogue, open_tracking
 from serving.decision.catalogue import Catalogue
 from serving.decision.values import Consent
 from serving.ports import Scope
@@ -105,6 +105,7 @@ def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], No
         The catalogue or a model is another one than the batch began with.
     """
     from serving.adapters.bundles import BundleSegmenter, PopulationScorer
+    from serving.adapters.vault import Vault
 
     ask = setup.ask
     catalogue = load_catalogue(setup.settings, setup.population.contract)
@@ -127,6 +128,7 @@ def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], No
         scorer=PopulationScorer(models.propensity, catalogue.candidates),
         segmenter=None if ask.reserve is None else BundleSegmenter(models.segmentation),
         name_of=lambda customer: named_id(ask.at, f"{setup.batch_id}\0{customer}"),
+        tracking=open_tracking(Vault.open(setup.home)),
     )
     form = Form.of(catalogue, placement, content=ask.content)
     return _open_stores(setup, Desk(ask, decider, form, setup.population, connection, NoHistories()))

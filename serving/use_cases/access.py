@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from moment.errors import InvalidRequest
+from serving.decision.values import Forced
 from serving.ports import UNBOUNDED, Bounds, Clock, Keys, Role, Scope, Tokens
 from serving.records import Mode
 from serving.use_cases.allowance import BOUNDLESS, PersonalAllowance, Rates
@@ -68,6 +69,13 @@ class Caller:
         if not EARLIEST <= instant < LATEST:
             raise InvalidRequest(
                 f"the time must be from {EARLIEST:%Y} to {LATEST:%Y}", code="time-out-of-range", field=field
+            )
+
+    def force(self, force: Forced | None) -> None:
+        """Refuse something forced from a live key: customers who count get what the rules let them."""
+        if force is not None and self.mode is not Mode.TEST:
+            raise InvalidRequest(
+                "only a test key may force an action; leave it out", code="test-only", field="force"
             )
 
     def ask_about(self, customer_id: str | None) -> None:

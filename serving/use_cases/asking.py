@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from serving.decision.values import Scalar
+from serving.decision.values import Forced, Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,10 @@ class Ask:
         The instant to decide for; None is now. Only for test keys.
     request_id
         The caller's own id for this request: asking again under it gives the same answer.
+    language
+        BCP 47 tag of the language the answer is shown in; None is the customer's.
+    force
+        What must be shown whatever the rules say; None for nothing. Only for test keys.
     include
         What the caller wants besides the offers.
     body_sha256
@@ -41,6 +45,8 @@ class Ask:
     context: Mapping[str, Scalar] = field(default_factory=dict)
     time: datetime | None = None
     request_id: str | None = None
+    language: str | None = None
+    force: Forced | None = None
     include: tuple[str, ...] = ()
     body_sha256: bytes = b""
     reserves: bool = True

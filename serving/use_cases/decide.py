@@ -2,20 +2,23 @@
 
 Reserving and recording are one transaction. When what a decision looked back on has changed, nothing is
 written and it is decided again, from what is there now. After three attempts, or when the contact store is
-gone, the answer is what needs no looking back.
+gone, the answer is what needs no looking back. Without features the customer is one nobody knows; without
+the model nothing competes, and mandatory messages and fallbacks are left; without consents there is no
+marketing. Without the store of records there is no answer: nothing goes out unrecorded.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
-from moment.errors import DependencyError, InvalidRequest
+from moment.errors import DependencyError, InvalidRequest, InvariantViolation, Overloaded
 from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
 from serving.decision.decision import Decision, Scores, contacts_of
@@ -42,12 +45,21 @@ from serving.records import DecisionRecord, Versions
 from serving.telemetry import UNTOLD, Telemetry
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
+from serving.use_cases.breakers import Breakers
 from serving.use_cases.consent_masks import FeatureMasks
+from serving.use_cases.deadline import Deadline, Errand, Gone, Hands, recorded, watched
 from serving.use_cases.question import DEFAULT_CONSENT, Question, Stages, customer_of, request_of
 from serving.use_cases.recording import Deliberation, record_of, tracking_ids
+from serving.use_cases.tracking import Tracking
+
+HANDS = 4
+"""How many decisions a process works on at a time: while one waits for a store, others go on."""
 
 ATTEMPTS = 3
 """How often a request is decided before the answer is what needs no looking back."""
+
+FEATURES = "features"
+"""What ``degraded`` calls the feature store."""
 
 CONTACTS = "contacts"
 """What ``degraded`` calls the contact store."""
@@ -58,12 +70,21 @@ CONSENTS = "consents"
 REALTIME = "realtime"
 """What ``degraded`` calls the real-time features."""
 
+SEGMENTATION, PROPENSITY = "segmentation", "propensity"
+"""What ``degraded`` calls the models."""
+
+RECORDS, REQUESTS = "records", "requests"
+"""Writing records, and reading what requests were answered with: without either there is no answer."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
-    """One try; `recorded` holds the entry that stands for the request, or raises StaleHistory."""
+    """One try; `recorded` holds the entry that stands for the request, or raises StaleHistory.
 
-    question: Question
+    `question` is None where the request was answered before.
+    """
+
+    question: Question | None
     number: int
     recorded: Future[Entry]
 
@@ -82,6 +103,8 @@ class Decide:
         Version of Moment, for the record.
     consents
         What customers allow, read anew for every request.
+    tracking
+        Signs the tracking ids of offers.
     realtime
         What customers do right now, for rules and templates; None where nobody reports it.
     telemetry
@@ -98,8 +121,12 @@ class Decide:
     ids: Ids
     code_version: str
     consents: Consents
+    tracking: Tracking
     realtime: RealtimeFeatures | None = None
     telemetry: Telemetry = UNTOLD
+    seconds: float | None = None
+    breakers: Breakers = field(default_factory=Breakers)
+    hands: Hands = field(default_factory=lambda: Hands(HANDS))
     versions: Versions = field(init=False)
     _scalars: tuple[str, ...] = field(init=False)
     _masks: FeatureMasks = field(init=False)
@@ -120,69 +147,95 @@ class Decide:
         object.__setattr__(self, "_scalars", names)
 
     def __call__(self, caller: Caller, ask: Ask) -> DecisionRecord:
-        """Decide, wait until it is recorded, and return the record to answer with.
+        """Decide, wait until it is recorded however long that takes, and return the record to answer with.
 
         Raises
         ------
         InvalidRequest
             The request does not fit the catalogue, the caller may not ask it, or its id stands for another.
         DependencyError
-            A store or model does not answer.
+            The store of records does not answer.
         """
-        earlier = self._earlier(caller, ask)
-        if earlier is not None:
-            return _settled(ask, earlier)
-        attempt = self._begin(caller, ask)
+        _check_caller(caller, ask)
+        attempt = self._begin(Errand(self.breakers), caller, ask)
         while True:
             try:
-                return self._told(attempt, attempt.recorded.result())
+                return self._told(ask, attempt, attempt.recorded.result())
             except StaleHistory:
-                attempt = self._again(attempt)
+                attempt = self._again(Errand(self.breakers), attempt)
 
     async def answer(self, caller: Caller, ask: Ask) -> DecisionRecord:
-        """Do the same without holding up the event loop while a record is on its way to the disk."""
-        earlier = self._earlier(caller, ask)
-        if earlier is not None:
-            return _settled(ask, earlier)
-        attempt = self._begin(caller, ask)
+        """Do the same by the deadline, without what does not answer, and without holding up the event loop.
+
+        Raises
+        ------
+        InvalidRequest, DependencyError
+            As above; and when it is not on the disk by the deadline.
+        Overloaded
+            It would have to wait too long, or was not made by the deadline.
+        """
+        deadline = Deadline(self.seconds)
+        _check_caller(caller, ask)
+        self._admit(deadline)
+        attempt = await self._watched(partial(self._begin, caller=caller, ask=ask), deadline)
         while True:
             try:
-                return self._told(attempt, await asyncio.wrap_future(attempt.recorded))
+                entry = await recorded(attempt.recorded, self.breakers[RECORDS], deadline)
+                return self._told(ask, attempt, entry)
             except StaleHistory:
-                attempt = self._again(attempt)
+                attempt = await self._watched(partial(self._again, attempt=attempt), deadline)
 
-    def _earlier(self, caller: Caller, ask: Ask) -> Entry | None:
-        """Return what this request was answered with before, having checked that the caller may ask it."""
-        caller.speak_for(ask.channel)
-        caller.set_time(ask.time, field="context.time")
-        caller.ask_about(ask.customer_id)
-        if ask.request_id is None:
-            return None
-        return self.records.find_request(caller.key_id, ask.request_id)
+    def _admit(self, deadline: Deadline) -> None:
+        """Refuse at once what cannot be answered in time, or not be recorded."""
+        patience = deadline.patience()
+        if patience is not None and self.hands.wait() > patience:
+            raise Overloaded("more decisions are asked for than can be made in time; see Retry-After")
+        if not self.breakers[RECORDS].would_admit():
+            raise Gone(RECORDS)
 
-    def _told(self, attempt: Attempt, entry: Entry) -> DecisionRecord:
+    def _told(self, ask: Ask, attempt: Attempt, entry: Entry) -> DecisionRecord:
         """Return the record to answer with; one that this attempt has made is counted."""
-        record = _settled(attempt.question.ask, entry)
-        if record.decision_id == attempt.question.decision_id:
+        record = _settled(ask, entry)
+        if attempt.question is not None and record.decision_id == attempt.question.decision_id:
             self.telemetry.decision(record, self.catalogue)
         return record
 
-    def _begin(self, caller: Caller, ask: Ask) -> Attempt:
+    async def _watched(self, work: Callable[[Errand], Attempt], deadline: Deadline) -> Attempt:
+        return await watched(work, self.hands, self.breakers, deadline)
+
+    def _begin(self, errand: Errand, caller: Caller, ask: Ask) -> Attempt:
+        """Answer as before, or decide for the first time."""
+        earlier = self._earlier(errand, caller, ask)
+        if earlier is not None:
+            return Attempt(None, 0, earlier)
         received_at = self.clock()
-        return self._try(self._question(caller, ask, received_at, ask.time or received_at), 1)
+        return self._try(errand, self._question(errand, caller, ask, received_at), 1)
 
-    def _again(self, attempt: Attempt) -> Attempt:
-        return self._try(attempt.question, attempt.number + 1)
+    def _earlier(self, errand: Errand, caller: Caller, ask: Ask) -> Future[Entry] | None:
+        """Return what this request was answered with before."""
+        request_id = ask.request_id
+        if request_id is None:
+            return None
+        entry = errand.ask(REQUESTS, lambda: self.records.find_request(caller.key_id, request_id))
+        if entry is None:
+            return None
+        known: Future[Entry] = Future()
+        known.set_result(entry)
+        return known
 
-    def _question(self, caller: Caller, ask: Ask, received_at: datetime, now: datetime) -> Question:
-        stages = Stages()
+    def _again(self, errand: Errand, attempt: Attempt) -> Attempt:
+        if attempt.question is None:
+            raise InvariantViolation("an answer that stands already was decided again")
+        return self._try(errand, attempt.question, attempt.number + 1)
+
+    def _question(self, errand: Errand, caller: Caller, ask: Ask, received_at: datetime) -> Question:
+        stages, now = Stages(), ask.time or received_at
         with stages("consent"):
-            consent = self._consent(caller, ask, received_at)
+            consent = self._consent(errand, caller, ask, received_at)
         with stages("features"):
-            facts, degraded = self._facts(caller, ask, now)
-            facts = self._masks(facts, consent)
+            facts = self._masks(self._facts(errand, caller, ask, now), consent)
         with stages("segment"):
-            segment = self.segmenter.assign(facts) if facts.found else None
+            segment = self._segment(errand, facts)
         return Question(
             caller=caller,
             ask=ask,
@@ -194,45 +247,58 @@ class Decide:
             request=request_of(caller, ask, self.catalogue, consent),
             back=self.catalogue.plan.contacts.lookback(now),
             stages=stages,
-            degraded=(*degraded, *((CONSENTS,) if consent is None else ())),
+            tracking=self.tracking,
+            degraded=tuple(sorted(errand.degraded)),
         )
 
-    def _consent(self, caller: Caller, ask: Ask, received_at: datetime) -> Consent | None:
+    def _consent(self, errand: Errand, caller: Caller, ask: Ask, received_at: datetime) -> Consent | None:
         """Return what the customer allows now, whatever time it is decided for; None where nobody can say.
 
         A test key that decides for a time long past must not bring back what was withdrawn since.
         """
-        if ask.customer_id is None:
+        customer_id = ask.customer_id
+        if customer_id is None:
             return DEFAULT_CONSENT
-        try:
-            return self.consents.read(ask.customer_id, mode=caller.mode, channel=ask.channel, now=received_at)
-        except DependencyError:
+        return errand.ask_or(
+            CONSENTS,
+            lambda: self.consents.read(customer_id, mode=caller.mode, channel=ask.channel, now=received_at),
+            None,
+        )
+
+    def _facts(self, errand: Errand, caller: Caller, ask: Ask, now: datetime) -> CustomerFacts:
+        """Return what is known of the customer; of one whose features do not come, nothing."""
+        customer_id, realtime = ask.customer_id, self.realtime
+        if customer_id is None:
+            return NOBODY
+        facts = errand.ask_or(FEATURES, lambda: self.features.read(customer_id, now), NOBODY)
+        if realtime is None:
+            return facts
+        if FEATURES in errand.degraded:
+            # The same store: to wait for it twice would leave too little time for the record
+            errand.degraded.add(REALTIME)
+            return facts
+        newest = errand.ask_or(REALTIME, lambda: realtime.read(customer_id, mode=caller.mode, now=now), None)
+        return facts if newest is None else facts.joined(newest)
+
+    def _segment(self, errand: Errand, facts: CustomerFacts) -> str | None:
+        if not facts.found:
             return None
+        return errand.ask_or(SEGMENTATION, lambda: self.segmenter.assign(facts), None)
 
-    def _facts(self, caller: Caller, ask: Ask, now: datetime) -> tuple[CustomerFacts, tuple[str, ...]]:
-        """Return what is known of the customer, and which store could not say."""
-        if ask.customer_id is None:
-            return NOBODY, ()
-        facts = self.features.read(ask.customer_id, now)
-        if self.realtime is None:
-            return facts, ()
-        try:
-            return facts.joined(self.realtime.read(ask.customer_id, mode=caller.mode, now=now)), ()
-        except DependencyError:
-            return facts, (REALTIME,)
-
-    def _try(self, question: Question, number: int) -> Attempt:
+    def _try(self, errand: Errand, question: Question, number: int) -> Attempt:
         """Decide once and hand record and reservation to the store."""
         stages = question.stages
-        standing = self._standing(question) if number <= ATTEMPTS else None
+        with stages("history"):
+            standing = self._standing(errand, question) if number <= ATTEMPTS else None
         history = None if standing is None else standing.history
         with stages("shortlist"):
             left = shortlist(question.request, self.catalogue, question.customer, history, question.now)
         with stages("score"):
-            scores = self._score(question, left) if number <= ATTEMPTS else None
+            scores = self._score(errand, question, left) if number <= ATTEMPTS else None
         seed = seed_of(question.decision_id, number)
         with stages("choose"):
             decision = choose(left, scores, history, np.random.default_rng(seed))
+        missing = {*question.degraded, *errand.degraded, *(() if standing else (CONTACTS,))}
         made = Deliberation(
             question=question,
             attempt=number,
@@ -241,39 +307,48 @@ class Decide:
             left=left,
             scores=scores,
             decision=decision,
-            reservation=None if standing is None else self._reservation(question, decision, standing),
-            degraded=(*question.degraded, *(() if standing else (CONTACTS,))),
+            reservation=self._reservation(question, decision, None if standing is None else standing.version),
+            degraded=tuple(sorted(missing)),
         )
         entry = Entry(record_of(made, self.versions), question.ask.body_sha256)
-        return Attempt(question, number, self.records.append(entry, made.reservation))
+        kept = errand.commit(RECORDS, lambda: self.records.append(entry, made.reservation))
+        return Attempt(question, number, kept)
 
-    def _standing(self, question: Question) -> Standing | None:
+    def _standing(self, errand: Errand, question: Question) -> Standing | None:
         """Return what to look back on, or None when the contact store is gone."""
-        with question.stages("history"):
-            try:
-                return self.ledger.read(
-                    question.ask.customer_id,
-                    mode=question.caller.mode,
-                    now=question.now,
-                    back=question.back,
-                )
-            except DependencyError:
-                return None
+        return errand.ask_or(
+            CONTACTS,
+            lambda: self.ledger.read(
+                question.ask.customer_id,
+                mode=question.caller.mode,
+                now=question.now,
+                back=question.back,
+            ),
+            None,
+        )
 
-    def _score(self, question: Question, left: Shortlist) -> Scores | None:
+    def _score(self, errand: Errand, question: Question, left: Shortlist) -> Scores | None:
+        """Return the scores of what competes, or None when the model is gone: then nothing competes."""
         if not left.contenders:
             return None
         slots = sum(placement.slots for placement in left.request.placements)
-        return self.scorer.score(question.facts, left.contenders, left.context, slots)
+        return errand.ask_or(
+            PROPENSITY,
+            lambda: _sound(
+                self.scorer.score(question.facts, left.contenders, left.context, slots), len(left.contenders)
+            ),
+            None,
+        )
 
-    def _reservation(self, question: Question, decision: Decision, standing: Standing) -> Reservation | None:
+    def _reservation(self, question: Question, decision: Decision, version: int | None) -> Reservation | None:
         """Return what the answer takes, or None for one that takes nothing.
 
-        With somebody nobody knows no contact is kept, but what is taken of budgets and volumes is.
+        What goes out though nothing could be looked back on is of no version, and counts from now on. With
+        somebody nobody knows no contact is kept, but what is taken of budgets and volumes is.
         """
         if not question.ask.reserves:
             return None
-        contacts = contacts_of(decision, tracking_ids(question.decision_id, decision))
+        contacts = contacts_of(decision, tracking_ids(question, decision))
         charges = self.catalogue.plan.contacts.budgets.charges(contacts, question.back.day)
         if question.ask.customer_id is None:
             charged = {charge.tracking_id for charge in charges}
@@ -283,7 +358,7 @@ class Decide:
         return Reservation(
             customer_id=question.ask.customer_id,
             mode=question.caller.mode,
-            version=standing.version,
+            version=version,
             contacts=contacts,
             charges=charges,
         )
@@ -297,6 +372,23 @@ def seed_of(decision_id: str, attempt: int = 1) -> int:
     """
     name = decision_id if attempt == 1 else f"{decision_id}#{attempt}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def _check_caller(caller: Caller, ask: Ask) -> None:
+    """Refuse what the caller may not ask; this counts whom they ask about."""
+    caller.speak_for(ask.channel)
+    caller.set_time(ask.time, field="context.time")
+    caller.force(ask.force)
+    caller.ask_about(ask.customer_id)
+
+
+def _sound(scores: Scores, contenders: int) -> Scores:
+    """Return scores that can be decided by; DependencyError when they are garbage."""
+    propensity = scores.propensity
+    shaped = propensity.shape == scores.raw.shape == (contenders,)
+    if not shaped or np.isnan(propensity).all() or bool(((propensity < 0) | (propensity > 1)).any()):
+        raise DependencyError("the scores of the propensity model make no sense; see whether it is up")
+    return scores
 
 
 def _settled(ask: Ask, entry: Entry) -> DecisionRecord:

@@ -22,11 +22,13 @@ from serving.decision.values import (
     Customer,
     CustomerId,
     FeatureState,
+    Forced,
     History,
     PastOutcome,
     PlacementRequest,
     ProfileKind,
     Request,
+    TreatmentId,
     Used,
 )
 from serving.ports import CustomerFacts, Scorer, Segmenter
@@ -128,6 +130,13 @@ def history_of(record: DecisionRecord, told: Personal) -> History | None:
     )
 
 
+def _forced(record: DecisionRecord) -> Forced | None:
+    if record.force is None:
+        return None
+    treatment = record.force.treatment
+    return Forced(ActionId(record.force.action), None if treatment is None else TreatmentId(treatment))
+
+
 def _customer(record: DecisionRecord, told: Personal) -> Customer:
     return Customer(
         customer_id=None if told.customer_id is None else CustomerId(told.customer_id),
@@ -151,6 +160,7 @@ def _request(record: DecisionRecord, told: Personal, catalogue: Catalogue) -> Re
             name: value for name, value in told.context.items() if name not in derived and value is not None
         },
         trusted=True,
+        force=_forced(record),
     )
 
 

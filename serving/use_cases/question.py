@@ -25,6 +25,7 @@ from serving.ports import CustomerFacts, Scope
 from serving.records import Mode
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
+from serving.use_cases.tracking import Tracking
 
 DEFAULT_CONSENT = Consent()
 """What holds for somebody nobody knows: absent consent is no, but for service."""
@@ -61,6 +62,8 @@ class Question:
         What could not be read of the customer.
     stages
         Takes the time of each stage.
+    tracking
+        Signs the tracking ids of its offers.
     """
 
     caller: Caller
@@ -73,6 +76,7 @@ class Question:
     request: Request
     back: Lookback
     stages: Stages
+    tracking: Tracking
     degraded: tuple[str, ...] = ()
 
 
@@ -88,7 +92,8 @@ def customer_of(
     """Return the customer as the core sees them.
 
     Control, holdout and experiments are drawn by the customer id. Test traffic is in none of them, nor is
-    somebody who does not say who they are.
+    somebody who does not say who they are. What language they speak here is the channel's to say; where it
+    does not, it is the one they are known to speak.
     """
     values = ((name, facts.values[name]) for name in scalars if name in facts.values)
     return Customer(
@@ -97,7 +102,7 @@ def customer_of(
         features={name: value for name, value in values if not isinstance(value, tuple)},
         segment=segment,
         timezone=_word(facts.values.get("timezone")),
-        language=_word(facts.values.get("language")),
+        language=ask.language or _word(facts.values.get("language")),
         consent=consent,
         unit=ask.customer_id if caller.mode is Mode.LIVE else None,
     )
@@ -115,6 +120,7 @@ def request_of(
         placements=tuple(_placement(catalogue, ask.channel, name, slots) for name, slots in ask.placements),
         context=_seen(ask, catalogue, consent),
         trusted=Scope.ASSERT_CONTEXT in caller.scopes,
+        force=ask.force,
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from serving.decision.decision import Decision, Offer, Scores
 from serving.decision.shortlist import Shortlist
 from serving.decision.uniform import Uniform
-from serving.decision.values import FeatureState, History
+from serving.decision.values import FeatureState, Forced, History
 from serving.ports import Reservation
 from serving.records import (
     Asked,
@@ -25,6 +25,7 @@ from serving.records import (
     FunnelCounts,
     Personal,
     RecordedContact,
+    RecordedForce,
     RecordedOffer,
     RecordedOutcome,
     RecordedPlacement,
@@ -57,9 +58,10 @@ class Deliberation:
     degraded: tuple[str, ...]
 
 
-def tracking_ids(decision_id: str, decision: Decision) -> list[str]:
-    """Return the id of each offer, in their order."""
-    return [f"{decision_id}.{number}" for number, _ in enumerate(decision.offers, start=1)]
+def tracking_ids(question: Question, decision: Decision) -> list[str]:
+    """Return the signed id of each offer, in their order."""
+    sign, decision_id = question.tracking.sign, question.decision_id
+    return [sign(decision_id, number) for number, _ in enumerate(decision.offers, start=1)]
 
 
 def record_of(made: Deliberation, versions: Versions) -> DecisionRecord:
@@ -75,6 +77,7 @@ def record_of(made: Deliberation, versions: Versions) -> DecisionRecord:
         decided_at=question.now,
         asked=tuple(Asked(placement.name, placement.slots) for placement in left.request.placements),
         include=question.ask.include,
+        force=_force(question.ask.force),
         profile=left.customer.profile,
         segment=left.customer.segment,
         attempt=made.attempt,
@@ -96,8 +99,12 @@ def record_of(made: Deliberation, versions: Versions) -> DecisionRecord:
     )
 
 
+def _force(force: Forced | None) -> RecordedForce | None:
+    return None if force is None else RecordedForce(force.action_id, force.treatment_id)
+
+
 def _placements(made: Deliberation) -> Iterator[RecordedPlacement]:
-    names = iter(tracking_ids(made.question.decision_id, made.decision))
+    names = iter(tracking_ids(made.question, made.decision))
     contacts = () if made.reservation is None else made.reservation.contacts
     reserved = {contact.tracking_id: contact.reserved_until for contact in contacts}
     for placement in made.decision.placements:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import base64
 import hmac
-import secrets
 from dataclasses import dataclass, field
-from typing import Self
 
 LABEL = "tracking ids"
 """What the server's secret derives the signing key under."""
@@ -38,11 +36,6 @@ class Tracking:
     """
 
     key: bytes = field(repr=False)
-
-    @classmethod
-    def of_this_process(cls) -> Self:
-        """Return one whose ids nobody else can read: for trying things out, and for tests."""
-        return cls(secrets.token_bytes(32))
 
     def sign(self, decision_id: str, number: int) -> str:
         """Return the tracking id of a decision's offer: ``<decision_id>.<number>.<signature>``."""

@@ -41,12 +41,16 @@ from serving.use_cases.decide import Decide
 from serving.use_cases.desk import Desk
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.keys import create_key
+from serving.use_cases.outcomes import TakeOutcomes, outcome_kinds
 from serving.use_cases.recall import Recall
+from serving.use_cases.tracking import LABEL, Tracking
 
 NOW = datetime(2026, 5, 1, 18, 30, tzinfo=UTC)
 SNAPSHOT = NOW - timedelta(days=1)
 VAULT = Vault(bytes(range(32)))
 """What seals in tests; each database has keys of its own."""
+
+TRACKING = Tracking(VAULT.derived_key(LABEL))
 
 CATALOGUE = """
 catalogue: corner shop
@@ -195,6 +199,7 @@ class Shop:
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
     events: MemoryEvents = field(default_factory=MemoryEvents)
     consents: MemoryConsents = field(default_factory=lambda: agreeing("anna", "ben", "cleo"))
+    tracking: Tracking = TRACKING
 
     def __post_init__(self) -> None:
         self.catalogue = catalogue(self.more, self.change)
@@ -211,6 +216,7 @@ class Shop:
             ids=CountingIds(),
             code_version="test",
             consents=self.consents,
+            tracking=self.tracking,
             realtime=self.events,
         )
         self.models = MemoryModels((self.scorer,), (segmenter,), CONTRACT)
@@ -237,6 +243,9 @@ class Shop:
             recall=self.recall,
             view_customer=self.view_customer,
             take_events=TakeEvents(self.events, self.clock),
+            take_outcomes=TakeOutcomes(
+                self.records.outcomes, self.tracking, self.clock, outcome_kinds(self.catalogue)
+            ),
             contract=CONTRACT,
             models=self.models,
         )

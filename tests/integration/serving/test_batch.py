@@ -29,7 +29,7 @@ from serving.adapters.vault import Vault
 from serving.batch.opening import KEY_ID, Models
 from serving.batch.starting import Batch, Typed, start
 from serving.batch_cli import batch
-from serving.bootstrap import load_catalogue
+from serving.bootstrap import load_catalogue, open_tracking
 from serving.ports import Scope
 from serving.records import DecisionRecord, Mode
 from serving.use_cases.access import Caller
@@ -63,6 +63,7 @@ def deciding(crowd: Served, database: Path, at: datetime) -> Iterator[tuple[Deci
         ids=lambda _: "",
         code_version=__version__,
         consents=consents,
+        tracking=open_tracking(vault),
     )
     yield decide, ledger
     records.close()

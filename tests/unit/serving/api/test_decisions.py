@@ -49,7 +49,7 @@ def test_an_answer_has_exactly_the_promised_shape(counter: Counter, shop: Shop) 
             "title": "Tea & cake for large &amp; loud",
             "link": "/offers?for=large%20%26%20loud&weather=",
         },
-        "tracking_id": f"{answer['decision_id']}.1",
+        "tracking_id": shop.tracking.sign(answer["decision_id"], 1),
         "expires_at": "2026-05-01T19:00:00Z",
     }
     assert shop.records.find(answer["decision_id"]) is not None

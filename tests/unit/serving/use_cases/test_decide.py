@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from moment.errors import DependencyError, InvalidRequest
+from moment.errors import InvalidRequest
 from serving.decision.actions import Candidate
 from serving.decision.decision import Scores
 from serving.decision.values import FeatureState, ProfileKind, Scalar
 from serving.ports import CustomerFacts
 from serving.records import Mode, Personal, dump, load
 from serving.use_cases.decide import seed_of
+from serving.use_cases.tracking import TrackedOffer
 from tests.service.kit import CONTRACT, NOW, SNAPSHOT, Shop, ask, caller, catalogue
 
 
@@ -32,7 +33,10 @@ def test_the_answer_is_recorded_before_it_is_given() -> None:
     offers = record.placements[0].offers
     assert [offer.action for offer in offers] == ["coupon-tea", "coupon-ham"]
     assert [offer.rank for offer in offers] == [1, 2]
-    assert [offer.tracking_id for offer in offers] == ["decision-1.1", "decision-1.2"]
+    assert [shop.tracking.read(offer.tracking_id) for offer in offers] == [
+        TrackedOffer("decision-1", 1),
+        TrackedOffer("decision-1", 2),
+    ]
     assert {offer.expires_at for offer in offers} == {NOW + timedelta(minutes=30)}
 
 
@@ -169,9 +173,10 @@ def test_a_key_bound_to_a_channel_speaks_for_no_other() -> None:
     assert refused.value.code == "channel-not-allowed"
 
 
-def test_without_features_nothing_is_decided_or_recorded() -> None:
+def test_without_features_the_customer_is_one_nobody_knows_and_the_answer_says_so() -> None:
     shop = Shop()
     shop.features.broken = True
-    with pytest.raises(DependencyError):
-        shop.decide(caller(), ask())
-    assert shop.records.find("decision-1") is None
+    record = shop.decide(caller(), ask())
+    assert (record.profile, record.degraded) == (ProfileKind.NONE, ("features", "realtime"))
+    assert [offer.action for offer in record.placements[0].offers] == ["coupon-jam", "hello"]
+    assert shop.records.find(record.decision_id) == record

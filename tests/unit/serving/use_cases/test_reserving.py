@@ -225,7 +225,9 @@ def test_a_request_decided_elsewhere_meanwhile_is_answered_with_that_decision(ti
     record = shop.decide(caller(), ask(request_id="r1"))
     assert record.attempt == 1
     assert record == shop.decide(caller(), ask(request_id="r1"))
-    assert [one.tracking_id for one in held(shop)] == [f"{record.decision_id}.1", f"{record.decision_id}.2"]
+    assert [one.tracking_id for one in held(shop)] == [
+        shop.tracking.sign(record.decision_id, number) for number in (1, 2)
+    ]
 
 
 def test_a_repeated_request_reserves_once() -> None:
@@ -247,7 +249,8 @@ def test_without_the_contact_store_there_is_service_but_no_marketing() -> None:
         ("recall", OfferKind.MANDATORY),
         ("new-hours", OfferKind.ARBITRATED),
     ]
-    assert [offer.reserved_until for offer in offers] == [None, None]
+    # They count from now on, though on no version
+    assert [offer.reserved_until for offer in offers] == [NOW + timedelta(minutes=40)] * 2
     assert reasons(shop, record)["coupon-tea"] is Reason.CONTACT_STORE_GONE
     alone = Shop(contacts=GoneContacts()).decide(caller(), ask())
     assert shown(alone) == ["hello"]
