@@ -148,6 +148,7 @@ def _pass_on(home: Home, settings: Settings) -> None:
         "MOMENT_BODY_SECONDS": str(settings.body_seconds),
         "MOMENT_DEADLINE_MS": str(settings.deadline_ms),
         "MOMENT_MOST_IN_FLIGHT": str(settings.most_in_flight),
+        "MOMENT_DRAIN_SECONDS": str(settings.drain_seconds),
         # BentoML keeps its own state somewhere in the user's home otherwise, and talks about itself
         "BENTOML_HOME": str(home.root / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",

@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import bentoml
 
+from serving.leaving import on_terminate
 from serving.settings import Settings
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Scope, Send
+
+    from serving.api.overload import Entrance
+
+_GRACE_SECONDS = 20
+"""How long a worker that stops waits for what it has begun to answer."""
 
 _settings = Settings.read()
 
@@ -21,6 +27,7 @@ class _Mounted:
     """The REST app's place; the app itself moves in when a worker starts."""
 
     app: ASGIApp
+    entrance: Entrance | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)
@@ -34,10 +41,17 @@ class _RestFirst:
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if str(scope["type"]) == "lifespan":
+            on_terminate(_leave, _settings.drain_seconds)
         await (self._rest if str(scope["type"]) == "http" else self._app)(scope, receive, send)
 
 
 _rest = _Mounted()
+
+
+def _leave() -> None:
+    if _rest.entrance is not None:
+        _rest.entrance.leaving = True
 
 
 @bentoml.service(
@@ -60,13 +74,15 @@ class Decisioning:
         from moment.home import Home
         from serving.api.app import build
         from serving.api.metrics import Watch
+        from serving.api.overload import Entrance
         from serving.bootstrap import LateOffice, open_telemetry
         from serving.logs import configure
 
         telemetry = open_telemetry()
         self._office = LateOffice(Home.find(), _settings, telemetry)
         self._office.open()
-        _rest.app = Watch(build(self._office, _settings), telemetry)
+        entrance = Entrance(build(self._office, _settings), _settings.most_in_flight)
+        _rest.entrance, _rest.app = entrance, Watch(entrance, telemetry)
         self._log = configure(_settings.log)
         # What was imported lives as long as the worker: looking through it again and again costs 20 ms a time
         gc.collect()
@@ -85,4 +101,4 @@ _decisioning.add_asgi_middleware(_RestFirst, rest=_rest)
 
 def run(host: str, port: int) -> None:
     """Serve until a signal stops it; requests in flight are answered first."""
-    _decisioning.serve_http(host=host, port=port)
+    _decisioning.serve_http(host=host, port=port, timeout_graceful_shutdown=_GRACE_SECONDS)
