@@ -17,6 +17,9 @@ from types import FrameType
 
 _MOST_DESCRIPTORS = 256
 
+_GRACE_SECONDS = 20.0
+"""How long a worker that stops waits for clients that do not take their answers."""
+
 
 def on_terminate(leave: Callable[[], None], seconds: float) -> None:
     """Have SIGTERM call `leave` at once, and do what it did before only so many seconds later.
@@ -30,6 +33,8 @@ def on_terminate(leave: Callable[[], None], seconds: float) -> None:
         refuse_connections()
         if callable(before):
             before(number, None)
+            # uvicorn takes a second signal for not waiting any longer, and waits for ever without it
+            loop.call_later(_GRACE_SECONDS, before, signal.SIGINT, None)
 
     def begin(number: int) -> None:
         leave()

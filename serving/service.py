@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from serving.api.overload import Entrance
 
-_GRACE_SECONDS = 20
-"""How long a worker that stops waits for what it has begun to answer."""
-
 _settings = Settings.read()
 
 
@@ -101,4 +98,4 @@ _decisioning.add_asgi_middleware(_RestFirst, rest=_rest)
 
 def run(host: str, port: int) -> None:
     """Serve until a signal stops it; requests in flight are answered first."""
-    _decisioning.serve_http(host=host, port=port, timeout_graceful_shutdown=_GRACE_SECONDS)
+    _decisioning.serve_http(host=host, port=port)
