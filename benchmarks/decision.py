@@ -72,7 +72,7 @@ def fresh_home(made: Home) -> Iterator[Home]:
 def in_process(home: Home, requests: int) -> Setting:
     """Measure the use case itself and its stages."""
     opened = open_all(home, Settings.read())
-    setting = Setting(_customers(home), opened.features.newest() + timedelta(days=1, hours=18))
+    setting = Setting(customers_of(home), opened.features.newest() + timedelta(days=1, hours=18))
     caller = Caller("benchmark", Mode.TEST, frozenset(Scope))
     whole: list[float] = []
     stages: dict[str, list[float]] = {}
@@ -142,12 +142,13 @@ def _ask(address: str, secret: str, setting: Setting, requests: int) -> Iterator
     connection.close()
 
 
-def _customers(home: Home) -> tuple[str, ...]:
+def customers_of(home: Home, most: int = 500) -> tuple[str, ...]:
+    """Return ids of so many customers of the lake."""
     import duckdb
 
     files = Path(home.lake / "customers" / "*.parquet")
     with duckdb.connect() as connection:
-        query = f"SELECT DISTINCT customer_id FROM '{files}' ORDER BY 1 LIMIT 500"  # noqa: S608
+        query = f"SELECT DISTINCT customer_id FROM '{files}' ORDER BY 1 LIMIT {most}"  # noqa: S608
         return tuple(str(row[0]) for row in connection.execute(query).fetchall())
 
 
