@@ -167,6 +167,8 @@ class Breakers:
         Of each.
     told
         Told by name of each that opens or closes.
+    of
+        How much those bear that bear something else, by name.
     """
 
     def __init__(
@@ -174,7 +176,9 @@ class Breakers:
         tolerance: Tolerance | None = None,
         clock: Callable[[], float] = time.monotonic,
         told: Callable[[str, bool], None] = lambda _name, _up: None,
+        of: Mapping[str, Tolerance] = MappingProxyType({}),
     ) -> None:
+        self._of = of
         self._tolerance = tolerance or Tolerance()
         self._clock = clock
         self._told = told
@@ -184,7 +188,8 @@ class Breakers:
     def __getitem__(self, name: str) -> Breaker:
         found = self._breakers.get(name)
         if found is None:
-            new = Breaker(self._tolerance, self._clock, lambda up: self._told(name, up))
+            tolerance = self._of.get(name, self._tolerance)
+            new = Breaker(tolerance, self._clock, lambda up: self._told(name, up))
             with self._lock:
                 found = self._breakers.setdefault(name, new)
         return found

@@ -41,11 +41,11 @@ from serving.ports import (
     StaleHistory,
     Standing,
 )
-from serving.records import DecisionRecord, Versions
+from serving.records import DecisionRecord, Mode, Versions
 from serving.telemetry import UNTOLD, Telemetry
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
-from serving.use_cases.breakers import Breakers
+from serving.use_cases.breakers import Breakers, Tolerance
 from serving.use_cases.consent_masks import FeatureMasks
 from serving.use_cases.deadline import Deadline, Errand, Gone, Hands, recorded, watched
 from serving.use_cases.question import DEFAULT_CONSENT, Question, Stages, customer_of, request_of
@@ -75,6 +75,9 @@ SEGMENTATION, PROPENSITY = "segmentation", "propensity"
 
 RECORDS, REQUESTS = "records", "requests"
 """Writing records, and reading what requests were answered with: without either there is no answer."""
+
+RECORDING = Tolerance(failures=10, rest=0.25, longest_rest=2.0)
+"""Nothing stands in for the store of records: it is given up late, and asked again soon."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +128,7 @@ class Decide:
     realtime: RealtimeFeatures | None = None
     telemetry: Telemetry = UNTOLD
     seconds: float | None = None
-    breakers: Breakers = field(default_factory=Breakers)
+    breakers: Breakers = field(default_factory=lambda: Breakers(of={RECORDS: RECORDING}))
     hands: Hands = field(default_factory=lambda: Hands(HANDS))
     versions: Versions = field(init=False)
     _scalars: tuple[str, ...] = field(init=False)
@@ -184,6 +187,14 @@ class Decide:
                 return self._told(ask, attempt, entry)
             except StaleHistory:
                 attempt = await self._watched(partial(self._again, attempt=attempt), deadline)
+
+    def rehearse(self) -> None:
+        """Decide once for nobody, unrecorded: the first customer need not wait for what first use makes."""
+        place = self.catalogue.placements[0]
+        ask = Ask("nobody", place.channel, ((place.name, None),))
+        caller = Caller("rehearsal", Mode.TEST, frozenset())
+        errand = Errand(Breakers())
+        self._deliberate(errand, self._question(errand, caller, ask, self.clock()), 1)
 
     def _admit(self, deadline: Deadline) -> None:
         """Refuse at once what cannot be answered in time, or not be recorded."""
@@ -287,6 +298,12 @@ class Decide:
 
     def _try(self, errand: Errand, question: Question, number: int) -> Attempt:
         """Decide once and hand record and reservation to the store."""
+        made = self._deliberate(errand, question, number)
+        entry = Entry(record_of(made, self.versions), question.ask.body_sha256)
+        kept = errand.commit(RECORDS, lambda: self.records.append(entry, made.reservation))
+        return Attempt(question, number, kept)
+
+    def _deliberate(self, errand: Errand, question: Question, number: int) -> Deliberation:
         stages = question.stages
         with stages("history"):
             standing = self._standing(errand, question) if number <= ATTEMPTS else None
@@ -299,7 +316,7 @@ class Decide:
         with stages("choose"):
             decision = choose(left, scores, history, np.random.default_rng(seed))
         missing = {*question.degraded, *errand.degraded, *(() if standing else (CONTACTS,))}
-        made = Deliberation(
+        return Deliberation(
             question=question,
             attempt=number,
             seed=seed,
@@ -310,9 +327,6 @@ class Decide:
             reservation=self._reservation(question, decision, None if standing is None else standing.version),
             degraded=tuple(sorted(missing)),
         )
-        entry = Entry(record_of(made, self.versions), question.ask.body_sha256)
-        kept = errand.commit(RECORDS, lambda: self.records.append(entry, made.reservation))
-        return Attempt(question, number, kept)
 
     def _standing(self, errand: Errand, question: Question) -> Standing | None:
         """Return what to look back on, or None when the contact store is gone."""

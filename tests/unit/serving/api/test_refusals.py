@@ -298,10 +298,12 @@ def test_a_defect_is_500_and_its_log_holds_no_personal_data(
     assert "canary" not in logged
 
 
-def test_a_broken_feature_store_is_503_and_says_nothing_of_the_customer(
+def test_a_broken_feature_store_is_told_and_nothing_said_of_the_customer(
     counter: Counter, shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop.features.broken = True
     with caplog.at_level(logging.DEBUG):
-        assert is_problem(counter.decide(body(customer_id="canary-customer")), "dependency-unavailable")
+        answer = counter.decide(body(customer_id="canary-customer"))
+        assert answer.json()["degraded"] == ["features", "realtime"]
+        assert is_problem(counter.ask("GET", "/v1/customers/canary-customer"), "dependency-unavailable")
     assert "canary" not in own_log(caplog)
