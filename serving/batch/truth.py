@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.realtime_features import REALTIME_V1
 from serving.decision.actions import ContextField
 from serving.decision.catalogue import Catalogue
 from serving.decision.columns import ColumnType
@@ -66,7 +67,7 @@ class TruthTable:
         for field in self._fields:
             column = _context_column(field, contexts, context)
             people = people.append_column(CONTEXT_PREFIX + field.name, column)
-        return self._settled(self._truth(people))
+        return self._settled(self._truth(_with_realtime(people)))
 
     def _truth(self, people: pa.Table) -> NDArray[np.int8]:
         """Return 0 true, 1 false, 2 unknown, shape (customers, predicates)."""
@@ -88,6 +89,17 @@ class TruthTable:
         return Verdicts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
+def _with_realtime(people: pa.Table) -> pa.Table:
+    """Add the real-time features, unknown for everybody: a batch decides for no moment anybody is in."""
+    import pyarrow as pa
+
+    types = _arrow_types()
+    for spec in REALTIME_V1.scalars:
+        unknown = pa.nulls(people.num_rows, types[ColumnType(spec.dtype.value)])
+        people = people.append_column(spec.name, unknown)
+    return people
+
+
 def _three_valued(column: pa.ChunkedArray) -> NDArray[np.int8]:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -102,11 +114,16 @@ def _context_column(
 ) -> Any:  # noqa: ANN401 - an Arrow array
     import pyarrow as pa
 
-    types = {
+    values = pa.array([one[field.name] for one in contexts], _arrow_types()[field.type])
+    return values.take(pa.array(context))
+
+
+def _arrow_types() -> dict[ColumnType, Any]:
+    import pyarrow as pa
+
+    return {
         ColumnType.BOOL: pa.bool_(),
         ColumnType.INT: pa.int64(),
         ColumnType.FLOAT: pa.float64(),
         ColumnType.STRING: pa.string(),
     }
-    values = pa.array([one[field.name] for one in contexts], types[field.type])
-    return values.take(pa.array(context))
