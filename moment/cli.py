@@ -47,6 +47,8 @@ COMMANDS: dict[str, Mounted] = {
     "decide": Mounted("serving.cli", "Decide for CUSTOMER here and now, without a server, and say why."),
     "batch": Mounted("serving.cli", "Decide for a whole population, into a file."),
     "serve": Mounted("serving.cli", "Keep the decision service up."),
+    "decisions": Mounted("serving.cli", "Look at recorded decisions, as they come or one by one."),
+    "case": Mounted("serving.cli", "Write all about a DECISION on one page, for a complaint."),
 }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
     from features.contract import FeatureContract
     from serving.adapters.feast_reader import FeastReader
     from serving.adapters.jwt_tokens import JwtTokens
+    from serving.adapters.sqlite_journal import SqliteJournal
+    from serving.adapters.vault import Vault
     from serving.bundles import PropensityBundle, SegmentationBundle
     from serving.decision.catalogue import Catalogue
     from serving.decision.columns import Column
-    from serving.adapters.vault import Vault
     from serving.use_cases.access import Access
+    from serving.use_cases.case import OpenCase
     from serving.use_cases.desk import Desk
+    from serving.use_cases.erase import EraseCustomer
+    from serving.use_cases.recall import Recall
+    from serving.use_cases.replay import Replay
     from serving.use_cases.tracking import Tracking
 
 PACKAGED_CATALOGUE = Path(__file__).parent / "catalogue" / "examples" / "groceries.yaml"
@@ -133,6 +138,77 @@ def open_customer_ledger(home: Home) -> AbstractContextManager[CustomerLedger]:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingRoom:
+    """What reading recorded decisions takes: no features, and no model but those that records cite."""
+
+    recall: Recall
+    replay: Replay
+    open_case: OpenCase
+    close: Callable[[], None]
+
+
+def open_reading_room(home: Home) -> ReadingRoom:
+    """Open what is kept of decisions. Nothing is decided here, so nothing of today is needed.
+
+    Raises
+    ------
+    DependencyError
+        A store cannot be opened.
+    """
+    from serving.adapters.catalogue_files import CatalogueFiles
+    from serving.adapters.identifiers import utc_now
+    from serving.adapters.model_archive import BundleArchive
+    from serving.adapters.sqlite_outcomes import SqliteOutcomes
+    from serving.adapters.sqlite_records import SqliteRecords
+    from serving.adapters.vault import Vault
+    from serving.use_cases.case import OpenCase
+    from serving.use_cases.recall import Recall
+    from serving.use_cases.replay import Replay
+
+    keys, vault, models = open_keys(home), Vault.open(home), BundleArchive(home.bundles)
+    records = SqliteRecords(home.database, vault)
+    outcomes = SqliteOutcomes(home.database, records.writer, vault)
+    recall = Recall(records, CatalogueFiles(home.root / "catalogues"))
+    replay = Replay(recall, models, __version__)
+
+    def close() -> None:
+        outcomes.close()
+        records.close()
+        keys.close()
+
+    return ReadingRoom(recall, replay, OpenCase(replay, models, outcomes, keys, utc_now), close)
+
+
+def open_journal(home: Home) -> SqliteJournal:
+    """Open the decisions in the order in which they were recorded."""
+    from serving.adapters.sqlite_journal import SqliteJournal
+
+    migrate(home.database)
+    return SqliteJournal(home.database)
+
+
+@contextmanager
+def open_erasing(home: Home) -> Iterator[EraseCustomer]:
+    """Open what erases customers, without models or catalogue. Importing Feast takes seconds."""
+    from features.store import FeatureStore
+    from serving.adapters.erased_files import other_stores
+    from serving.adapters.group_commit import GroupCommit
+    from serving.adapters.identifiers import utc_now
+    from serving.adapters.sqlite_erasures import SqliteErasures
+    from serving.adapters.vault import Vault
+    from serving.use_cases.erase import EraseCustomer
+
+    vault = Vault.open(home)
+    writer = GroupCommit(home.database)
+    erasures = SqliteErasures(home.database, writer, vault)
+    try:
+        yield EraseCustomer(erasures, other_stores(home, FeatureStore(home)), utc_now)
+    finally:
+        writer.close()
+        erasures.close()
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The use cases, what the command line needs beside them, and how to close the stores."""
 
@@ -158,21 +234,29 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
     from features.store import FeatureStore
     from serving.adapters.bundles import BundleScorer, BundleSegmenter
     from serving.adapters.catalogue_files import CatalogueFiles
+    from serving.adapters.erased_files import other_stores
     from serving.adapters.identifiers import time_ordered_id, utc_now
     from serving.adapters.model_archive import BundleArchive
     from serving.adapters.realtime_push import RealtimePusher
     from serving.adapters.realtime_reader import RealtimeReader
     from serving.adapters.sqlite_consents import SqliteConsents
     from serving.adapters.sqlite_contacts import SqliteContacts
+    from serving.adapters.sqlite_erasures import SqliteErasures
     from serving.adapters.sqlite_events import KeptStates, SqliteEvents
+    from serving.adapters.sqlite_held import SqliteHeld
+    from serving.adapters.sqlite_identities import SqliteIdentities
     from serving.adapters.sqlite_outcomes import SqliteOutcomes
     from serving.adapters.sqlite_records import SqliteRecords
     from serving.adapters.vault import Vault
     from serving.use_cases.breakers import Breakers
+    from serving.use_cases.consents import TellConsents
     from serving.use_cases.customers import ViewCustomer
-    from serving.use_cases.decide import Decide
+    from serving.use_cases.decide import RECORDING, RECORDS, Decide
     from serving.use_cases.desk import Desk
+    from serving.use_cases.erase import EraseCustomer
     from serving.use_cases.events import TakeEvents
+    from serving.use_cases.export import ExportCustomer
+    from serving.use_cases.identity import Identify
     from serving.use_cases.outcomes import TakeOutcomes, outcome_kinds
     from serving.use_cases.recall import Recall
 
@@ -188,6 +272,9 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
     outcomes = SqliteOutcomes(home.database, records.writer, vault)
     tracking = open_tracking(vault)
     consents = SqliteConsents(home.database, records.writer, vault)
+    identities = SqliteIdentities(home.database, records.writer, vault)
+    erasures = SqliteErasures(home.database, records.writer, vault)
+    held = SqliteHeld(home.database, vault)
     realtime = RealtimeReader(features.store, home.database, vault)
     # A store of its own: a push must not keep decisions from reading
     pusher = RealtimePusher(KeptStates(home.database, records.writer), FeatureStore(home).push)
@@ -204,11 +291,12 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         ids=time_ordered_id,
         code_version=__version__,
         consents=consents,
+        identities=identities,
         tracking=tracking,
         realtime=realtime,
         telemetry=telemetry,
         seconds=settings.deadline_ms / 1000,
-        breakers=Breakers(told=lambda name, up: telemetry.dependency(name, up=up)),
+        breakers=Breakers(told=lambda name, up: telemetry.dependency(name, up=up), of={RECORDS: RECORDING}),
     )
     desk = Desk(
         decide=decide,
@@ -216,9 +304,17 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         view_customer=ViewCustomer(features, segmenter, records, utc_now, realtime),
         take_events=TakeEvents(events, utc_now),
         take_outcomes=TakeOutcomes(outcomes, tracking, utc_now, outcome_kinds(catalogue)),
+        identify=Identify(identities, records, catalogue, utc_now),
+        tell_consents=TellConsents(consents, utc_now),
+        erase=EraseCustomer(erasures, other_stores(home, features.store), utc_now),
+        export=ExportCustomer(features, realtime, consents, identities, records, held, erasures, utc_now),
         contract=features.contract,
         models=BundleArchive(home.bundles),
     )
+
+    # What is made on first use is made now: a deadline leaves no time for it
+    records.writer.submit(lambda _: None).result()
+    decide.rehearse()
 
     def close() -> None:
         decide.hands.close()
@@ -226,6 +322,9 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         pusher.close()
         realtime.close()
         consents.close()
+        identities.close()
+        erasures.close()
+        held.close()
         outcomes.close()
         records.close()
         ledger.close()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from serving.batch_cli import batch
+from serving.case_cli import case
 from serving.catalogue.cli import catalogue
+from serving.decisions_cli import decisions
 from serving.keys_cli import keys
 from serving.records_cli import records
 
@@ -32,7 +34,9 @@ def cli() -> None:
 
 
 cli.add_command(batch)
+cli.add_command(case)
 cli.add_command(catalogue)
+cli.add_command(decisions)
 cli.add_command(keys)
 cli.add_command(records)
 

@@ -68,6 +68,14 @@ class ContactCheck:
             found.stop(rows, Reason.RECENTLY_EXCLUDED, index, seconds)
         return found
 
+    def counted(self) -> Mapping[int, Mapping[int, int]]:
+        """Return how many contacts each limit counts to each of its units, by the limit's index."""
+        return {
+            use.index: dict(self._counted(use, use.policy))
+            for use in self._plan.uses
+            if isinstance(use.policy, Limit) and use.speaks_on(self._channel)
+        }
+
     def again(self) -> ContactCheck:
         """Return one for another answer to the same question: what was counted is kept, own picks are not."""
         check = ContactCheck(self._plan, self._history, channel=self._channel, now=self._now, zone=self._zone)

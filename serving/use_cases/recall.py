@@ -65,7 +65,10 @@ class Recall:
         DependencyError
             The catalogue that decided it is gone.
         """
-        record = self.record(caller, decision_id)
+        return self.of(self.record(caller, decision_id))
+
+    def of(self, record: DecisionRecord) -> Recalled:
+        """Return a record at hand with its catalogue; DependencyError as above."""
         catalogue = self.catalogues.find(record.versions.catalogue)
         if catalogue is None:
             raise DependencyError(
