@@ -25,11 +25,11 @@ from serving.ports import Entry, Past, Reservation, StaleHistory
 from serving.records import DecisionRecord, Sealable, dump, load
 
 _INSERT = """
-INSERT INTO decisions (decision_id, key_id, request_ref, request_sha256, mode, channel, customer_ref,
-                       received_at, decided_at, offered, version_id, record, personal)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO decisions (decision_id, key_id, request_ref, mode, channel, customer_ref, received_at,
+                       decided_at, offered, version_id, record, personal)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_COLUMNS = "SELECT decision_id, customer_ref, received_at, record, personal, request_sha256 FROM decisions"
+_COLUMNS = "SELECT decision_id, customer_ref, received_at, record, personal FROM decisions"
 _BY_REQUEST = f"{_COLUMNS} WHERE request_ref = ?"
 _BY_ID = f"{_COLUMNS} WHERE decision_id = ?"
 _BY_REQUESTS = f"{_COLUMNS} WHERE request_ref IN (SELECT value FROM json_each(?))"  # noqa: S608 - of the texts here
@@ -37,7 +37,7 @@ _HISTORY = f"{_COLUMNS} WHERE {{conditions}} ORDER BY decided_at DESC, decision_
 _VERSION = "SELECT version_id FROM decision_versions WHERE versions = ?"
 _ADD_VERSION = "INSERT INTO decision_versions (versions) VALUES (?) RETURNING version_id"
 
-_Row = tuple[str, str | None, int, bytes, bytes | None, bytes]
+_Row = tuple[str, str | None, int, bytes, bytes | None]
 
 
 class SqliteRecords:
@@ -146,7 +146,8 @@ def _store(connection: sqlite3.Connection, vault: Vault, new: _New, reservation:
     sealed = None
     if new.stored.personal is not None:
         about = new.entry.record.decision_id
-        sealed = vault.seal(connection, new.sealed_for, new.stored.personal, about=about)
+        part = _with_digest(new.entry.request_sha256, new.stored.personal)
+        sealed = vault.seal(connection, new.sealed_for, part, about=about)
     if sealed is None:
         new = new.without_person()
     _insert(connection, new, sealed)
@@ -177,7 +178,6 @@ def _insert(connection: sqlite3.Connection, new: _New, sealed: bytes | None) -> 
             record.decision_id,
             record.key_id,
             new.request_ref,
-            new.entry.request_sha256,
             record.mode,
             record.channel,
             new.customer_ref,
@@ -189,6 +189,11 @@ def _insert(connection: sqlite3.Connection, new: _New, sealed: bytes | None) -> 
             sealed,
         ),
     )
+
+
+def _with_digest(request_sha256: bytes, personal: bytes) -> bytes:
+    """Return both as one, to be sealed: whoever can guess a request could tell by its digest who it is of."""
+    return bytes([len(request_sha256)]) + request_sha256 + personal
 
 
 def _version_id(connection: sqlite3.Connection, versions: str) -> int:
@@ -222,9 +227,11 @@ def _conditions(customer_ref: str, wanted: Past) -> tuple[str, list[object]]:
 
 def _entry(connection: sqlite3.Connection, vault: Vault, row: _Row) -> Entry:
     """Read a row. The key is looked at after the row: what is erased in between is not opened any more."""
-    decision_id, customer_ref, received_at, opened, sealed, request_sha256 = row
-    personal = None
+    decision_id, customer_ref, received_at, opened, sealed = row
+    request_sha256, personal = b"", None
     if sealed is not None:
         ref = customer_ref or anonymous_ref(from_microseconds(received_at).date())
-        personal = vault.open_sealed(connection, ref, sealed, about=decision_id)
+        part = vault.open_sealed(connection, ref, sealed, about=decision_id)
+        if part is not None:
+            request_sha256, personal = part[1 : part[0] + 1], part[part[0] + 1 :]
     return Entry(load(Sealable(opened, personal)), request_sha256)

@@ -38,6 +38,7 @@ def upgrade() -> None:
     with op.batch_alter_table("decisions") as decisions:
         decisions.drop_constraint("one_answer_per_request", type_="unique")
         decisions.drop_column("request_id")
+        decisions.drop_column("request_sha256")
         decisions.add_column(sa.Column("request_ref", sa.Text))
         decisions.add_column(sa.Column("received_at", sa.BigInteger, nullable=False))
         decisions.add_column(sa.Column("version_id", sa.Integer, nullable=False))
@@ -66,6 +67,7 @@ def downgrade() -> None:
         for column in ("offered", "version_id", "received_at", "request_ref"):
             decisions.drop_column(column)
         decisions.add_column(sa.Column("request_id", sa.Text))
+        decisions.add_column(sa.Column("request_sha256", sa.LargeBinary, nullable=False))
         decisions.create_unique_constraint("one_answer_per_request", ["key_id", "request_id"])
     op.create_index("decisions_of_customer", "decisions", ["customer_ref", "sequence"])
     op.drop_table("decision_versions")

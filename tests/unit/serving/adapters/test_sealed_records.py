@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -35,6 +36,7 @@ from tests.unit.serving.adapters.test_stores import a_record
 CANARY = "canary-7f3c"
 """What no byte at rest may show."""
 
+DIGEST = hashlib.sha256(CANARY.encode()).digest()
 DAY = timedelta(days=1)
 VAULT = Vault(b"k" * 32)
 
@@ -88,7 +90,7 @@ class Stores:
             contact = Contact(offer, ActionId("tea"), "g", "i", "web", NOW, NOW + DAY, timezone="Europe/Oslo")
             customer = kept.personal.customer_id if kept.personal else None
             reservation = Reservation(customer, kept.mode, version, (contact,))
-        return self.records.append(Entry(kept, b"body"), reservation).result(5).record
+        return self.records.append(Entry(kept, DIGEST), reservation).result(5).record
 
     def report(self, offer: str) -> Verdict:
         return self.ledger.present(offer, occurred_at=NOW, reported_at=NOW)
@@ -132,9 +134,10 @@ class TestAtRest:
         stores.outcome("d1.1", outcome_id=CANARY)
         stores.ledger.link(CANARY, f"{CANARY}-cookie")
         assert stores.at_rest().count(b"coupon-tea") >= 2  # what is open is found
-        assert CANARY.encode() not in stores.at_rest()
+        for hidden in (CANARY.encode(), DIGEST, DIGEST.hex().encode()):
+            assert hidden not in stores.at_rest()
         assert stores.records.find("d1") == written
-        assert stores.records.find_request("key_1", CANARY) == Entry(written, b"body")
+        assert stores.records.find_request("key_1", CANARY) == Entry(written, DIGEST)
         overwrite(stores.path)
         assert CANARY.encode() not in stores.at_rest()
 
