@@ -8,6 +8,7 @@ from datetime import timedelta
 from features.contract import FeatureSpec
 from features.definition import View
 from features.definitions import contract_of
+from features.realtime_features import REALTIME_V1, VIEW
 
 HEAD = """# Features
 
@@ -34,6 +35,18 @@ TABLE = """
 {rows}
 """
 
+REALTIME = """
+## {name}
+
+What the customer does right now, from the events reported to `POST /v1/events`: the contract **{contract}**,
+for rules and templates. Models do not read it (`docs/decisions/0005`), and to `moment batch` it is unknown.
+Windows are computed when a decision reads them, so that a count decays by itself; without events it is 0.
+
+| feature | type | unit | purpose | meaning |
+|---|---|---|---|---|
+{rows}
+"""
+
 
 def render(views: Sequence[View]) -> str:
     """Return the catalogue of some views as Markdown."""
@@ -41,7 +54,15 @@ def render(views: Sequence[View]) -> str:
     scalars = len(contract.scalars)
     total = len(contract.features)
     head = HEAD.format(contract=contract.name, count=total, scalars=scalars, lists=total - scalars)
-    return head + "".join(map(_table, views))
+    return head + "".join(map(_table, views)) + _realtime()
+
+
+def _realtime() -> str:
+    rows = (
+        f"| `{spec.name}` | {spec.dtype} | {spec.unit} | {spec.purpose} | {spec.meaning} |"
+        for spec in REALTIME_V1
+    )
+    return REALTIME.format(name=VIEW, contract=REALTIME_V1.name, rows="\n".join(rows))
 
 
 def _table(view: View) -> str:

@@ -102,8 +102,8 @@ FEATURES = (
     _count("searches_30m", "Searches in this minute and the 29 before", Counter.SEARCHES, MINUTES, 30),
     _count("views_24h", "Page views in this hour and the 23 before", Counter.VIEWS, HOURS, 24),
     _count("searches_24h", "Searches in this hour and the 23 before", Counter.SEARCHES, HOURS, 24),
-    _spend("spend_24h", "Spent in this hour and the 23 before", HOURS, 24),
-    _spend("spend_7d", "Spent on this day (UTC) and the 6 before", DAYS, 7),
+    _spend("reported_spend_24h", "Spent, as reported, in this hour and the 23 before", HOURS, 24),
+    _spend("reported_spend_7d", "Spent, as reported, on this day (UTC) and the 6 before", DAYS, 7),
     _told(
         "last_search_topic",
         "Topic of the latest search, for a day",

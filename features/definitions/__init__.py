@@ -16,6 +16,7 @@ from importlib.metadata import entry_points
 from features.contract import FeatureContract
 from features.definition import View
 from features.definitions import categories, habits, household, responses, spending
+from features.realtime_features import REALTIME_V1, VIEW
 from moment.errors import ConfigurationError, Fault
 
 ENTRY_POINTS = "moment.features"
@@ -37,9 +38,14 @@ def contract_of(views: tuple[View, ...]) -> FeatureContract:
         Two features or two views share a name.
     """
     specs = tuple(spec for view in views for spec in view.specs)
+    # Rules name real-time features beside these
+    names = [*(spec.name for spec in specs), *REALTIME_V1.names]
     faults = [
-        *(Fault(view, "another view has this name") for view in _repeated(view.name for view in views)),
-        *(Fault(name, "another feature has this name") for name in _repeated(spec.name for spec in specs)),
+        *(
+            Fault(view, "another view has this name")
+            for view in _repeated([*(view.name for view in views), VIEW])
+        ),
+        *(Fault(name, "another feature has this name") for name in _repeated(names)),
     ]
     if faults:
         raise ConfigurationError("features cannot share a name; rename these", faults=faults)

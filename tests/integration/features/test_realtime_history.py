@@ -70,7 +70,7 @@ def test_replay_over_history_equals_live(
     connection.close()
     assert live == replayed
     assert set(replayed) == {one.customer_id for one in known}
-    assert any(values(state, AT)["spend_7d"] for state in live.values())
+    assert any(values(state, AT)["reported_spend_7d"] for state in live.values())
 
 
 def test_training_rows_have_what_was_known_by_their_time(
@@ -85,10 +85,10 @@ def test_training_rows_have_what_was_known_by_their_time(
     found = at_rows(journey, rows)
     assert list(found.columns) == list(REALTIME_V1.names)
     assert list(found.index) == list(rows.index)
-    for customer, at, spend in zip(rows["customer_id"], rows["at"], found["spend_7d"], strict=True):
+    for customer, at, spend in zip(rows["customer_id"], rows["at"], found["reported_spend_7d"], strict=True):
         by_then = [one.event for one in known if one.customer_id == customer and one.known_at <= at]
-        assert spend == values(replay(by_then), at)["spend_7d"]
-    assert (found["spend_7d"] > 0).any()
+        assert spend == values(replay(by_then), at)["reported_spend_7d"]
+    assert (found["reported_spend_7d"] > 0).any()
     assert str(found["views_30m"].dtype) == "Int64"
 
 
@@ -126,8 +126,8 @@ def test_every_table_of_behaviour_is_history(tmp_path: Path) -> None:
         "searches_30m": 1,
         "views_24h": 1,
         "searches_24h": 1,
-        "spend_24h": 12.5,
-        "spend_7d": 12.5,
+        "reported_spend_24h": 12.5,
+        "reported_spend_7d": 12.5,
         "last_search_topic": "tea",
         "minutes_since_activity": 0.0,
         "calls_7d": 1,

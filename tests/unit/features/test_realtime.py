@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.contract import FeatureValue, Purpose
+from features.definitions import BUILT_IN, contract_of
 from features.realtime import (
     EMPTY,
     RESOLUTIONS,
@@ -24,7 +26,7 @@ from features.realtime import (
 )
 from features.realtime_features import FEATURES, REALTIME_V1, values
 from features.realtime_state import dumps, loads
-from moment.errors import DependencyError
+from moment.errors import ConfigurationError, DependencyError
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -89,7 +91,7 @@ def test_a_window_counts_what_happened_in_it_alone(events: list[Event], minutes:
         if one.kind is EventKind.TRANSACTION and now.date() - one.occurred_at.date() < 7 * DAY
     ]
     expected = sum(round(float(one.attributes.get("amount", 0)) * 1_000_000) for one in paid) / 1_000_000
-    assert found["spend_7d"] == pytest.approx(expected)
+    assert found["reported_spend_7d"] == pytest.approx(expected)
 
 
 def test_counts_decay_while_nobody_writes() -> None:
@@ -125,11 +127,11 @@ READ: list[tuple[Event, str, FeatureValue]] = [
     (event(EventKind.SEARCH, 23 * HOUR, topic="tea"), "last_search_topic", "tea"),
     (event(EventKind.SEARCH, 25 * HOUR, topic="tea"), "last_search_topic", None),
     (event(topic="tea"), "last_search_topic", None),
-    (event(EventKind.TRANSACTION, amount=12.4), "spend_24h", 12.4),
-    (event(EventKind.TRANSACTION, 6 * DAY, amount=-3), "spend_7d", -3.0),
-    (event(EventKind.TRANSACTION, 7 * DAY, amount=5), "spend_7d", 0.0),
-    (event(EventKind.TRANSACTION, amount=True), "spend_24h", 0.0),
-    (event(EventKind.TRANSACTION, amount=2e9), "spend_24h", 0.0),
+    (event(EventKind.TRANSACTION, amount=12.4), "reported_spend_24h", 12.4),
+    (event(EventKind.TRANSACTION, 6 * DAY, amount=-3), "reported_spend_7d", -3.0),
+    (event(EventKind.TRANSACTION, 7 * DAY, amount=5), "reported_spend_7d", 0.0),
+    (event(EventKind.TRANSACTION, amount=True), "reported_spend_24h", 0.0),
+    (event(EventKind.TRANSACTION, amount=2e9), "reported_spend_24h", 0.0),
     (event(EventKind.CALL), "calls_7d", 1),
     (event(EventKind.CALL), "unresolved_calls_7d", 0),
     (event(EventKind.CALL, resolved=True), "unresolved_calls_7d", 0),
@@ -175,7 +177,7 @@ def test_money_adds_up_whatever_the_order() -> None:
     events = [
         event(EventKind.TRANSACTION, name=str(place), amount=amount) for place, amount in enumerate(amounts)
     ]
-    assert values(replay(events), NOON)["spend_24h"] == 0.6
+    assert values(replay(events), NOON)["reported_spend_24h"] == 0.6
     assert replay(events) == replay(events[::-1])
 
 
@@ -197,3 +199,12 @@ def test_a_state_of_a_newer_moment_is_not_guessed_at() -> None:
     text = dumps(replay([event()])).replace('"format":1', '"format":2')
     with pytest.raises(DependencyError, match="format 2"):
         loads(text)
+
+
+def test_no_feature_of_the_models_has_the_name_of_a_real_time_one() -> None:
+    (view, *_) = BUILT_IN
+    named = replace(view, name="own", features=(replace(view.features[0], name="views_30m"),))
+    for mistaken, name in ((named, "views_30m"), (replace(view, name="realtime", features=()), "realtime")):
+        with pytest.raises(ConfigurationError, match=f"{name}: another"):
+            contract_of((mistaken,))
+    assert not set(contract_of(BUILT_IN).names) & set(REALTIME_V1.names)
