@@ -90,6 +90,20 @@ class Vault:
             connection.close()
         return vault
 
+    @classmethod
+    def for_names(cls, home: Home, environment: Mapping[str, str] | None = None) -> Vault:
+        """Return the vault of a home, for names alone where there is no database: none is made.
+
+        Raises
+        ------
+        ConfigurationError, DependencyError
+            As `open` does.
+        """
+        if home.database.exists():
+            return cls.open(home, environment)
+        given = (os.environ if environment is None else environment).get(SECRET_VARIABLE, "")
+        return cls(_read(given, SECRET_VARIABLE) if given else _of_file(home.keys / SECRET_FILE, new=True))
+
     def derived_key(self, label: str) -> bytes:
         """Return 256 bits of the server's secret for one purpose; labels share nothing (HKDF, RFC 5869)."""
         derive = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=f"moment {label}".encode())
@@ -225,7 +239,7 @@ def _of_file(path: Path, *, new: bool) -> bytes:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"keys/{path.name} cannot be read or made ({type(error).__name__}); let the service's user own the folder"
+            f"keys/{path.name} cannot be read or made ({type(error).__name__}); let the service's user own it"
         ) from error
 
 

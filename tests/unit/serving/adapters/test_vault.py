@@ -258,6 +258,14 @@ class TestSecret:
         with pytest.raises(ConfigurationError, match=r"another secret than keys/vault\.key holds"):
             Vault.open(home, {})
 
+    def test_names_are_the_same_before_there_is_a_database(self, home: Home) -> None:
+        named = Vault.for_names(home, {}).ref("anna")
+        assert not home.database.exists()
+        assert Vault.open(home, {}).ref("anna") == named
+        (home.keys / SECRET_FILE).unlink()
+        with pytest.raises(ConfigurationError, match="put it back from a backup"):
+            Vault.for_names(home, {})
+
     def test_a_file_that_is_damaged_is_said_so(self, vault: Vault, home: Home) -> None:  # noqa: ARG002
         (home.keys / SECRET_FILE).write_bytes(b"\xff\xfe")
         with pytest.raises(ConfigurationError, match=r"keys/vault\.key cannot be read"):
