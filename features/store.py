@@ -37,6 +37,8 @@ BUILD_FIRST = "moment features build"
 APPLY_FIRST = "moment features apply"
 MATERIALIZE_FIRST = "moment features materialize"
 
+_BUSY_SECONDS = 10.0
+
 ROW = "asked_row"
 """Our own id of an asked row, by which Feast's answer is put back in order."""
 
@@ -177,6 +179,7 @@ class FeatureStore:
         if at is None:
             raise StepMissing(f"no snapshot was served by {until:%Y-%m-%dT%H:%MZ}", run=BUILD_FIRST)
         self.refresh()
+        self._overwrite_what_goes()
         for name in self._applied_views():
             with _quiet(), _duckdb_in_utc(self.home):
                 self._feast.materialize(at - timedelta(seconds=1), at, feature_views=[name])
@@ -278,6 +281,7 @@ class FeatureStore:
             (_profile_key(one.profile_ref), {STATE: _bytes(one.state)}, one.as_of, None) for one in states
         ]
         with self._turn:
+            self._overwrite_what_goes()
             self._feast.provider.online_write_batch(self._feast.config, view, rows, None)
 
     def states(self, profile_refs: Sequence[str]) -> list[bytes | None]:
@@ -293,6 +297,40 @@ class FeatureStore:
         with self._turn:
             found = self._feast.provider.online_read(self._feast.config, view, keys)
         return [None if protos is None else protos[STATE].bytes_val for _, protos in found]
+
+    def forget(self, customer_ids: Sequence[str], profile_refs: Sequence[str]) -> int:
+        """Take customers and real-time states out of the online store; return how many rows there were.
+
+        Feast itself cannot: the rows of an entity are found by its serialized key, in every table of the
+        store, and overwritten; the write-ahead log, which still has them, is emptied.
+        """
+        from feast.infra.key_encoding_utils import serialize_entity_key
+
+        version = self._feast.config.entity_key_serialization_version
+        named = [*map(_entity_key, customer_ids), *map(_profile_key, profile_refs)]
+        keys = [(serialize_entity_key(key, version),) for key in named]
+        path = self.home.feast / "online.db"
+        if not path.is_file():
+            return 0
+        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA secure_delete=ON")
+            tables = connection.execute(
+                "SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c "
+                "WHERE m.type = 'table' AND c.name = 'entity_key'"
+            ).fetchall()
+            before = connection.total_changes
+            with connection:
+                for (table,) in tables:
+                    connection.executemany(f'DELETE FROM "{table}" WHERE entity_key = ?', keys)  # noqa: S608
+            rows = connection.total_changes - before
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return rows
+
+    def _overwrite_what_goes(self) -> None:
+        """Let Feast's own connection overwrite what it replaces, so that erasing later leaves no copy."""
+        provider = self._feast.provider
+        connection = provider.online_store._get_conn(self._feast.config)  # noqa: SLF001 - Feast gives no other
+        connection.execute("PRAGMA secure_delete=ON")
 
     def newest_event_time(self) -> datetime:
         """Return what the newest features online are as of.

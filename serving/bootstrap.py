@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from serving.decision.columns import Column
     from serving.use_cases.access import Access
     from serving.use_cases.case import OpenCase
+    from serving.use_cases.decide import Decide
     from serving.use_cases.desk import Desk
     from serving.use_cases.erase import EraseCustomer
+    from serving.use_cases.export import ExportCustomer
     from serving.use_cases.recall import Recall
     from serving.use_cases.replay import Replay
     from serving.use_cases.tracking import Tracking
@@ -218,7 +220,7 @@ class Opened:
     close: Callable[[], None]
 
 
-def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> Opened:
+def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> Opened:  # noqa: PLR0915
     """Open stores, models and catalogue. Importing Feast and the models' libraries takes seconds.
 
     Raises
@@ -234,16 +236,13 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
     from features.store import FeatureStore
     from serving.adapters.bundles import BundleScorer, BundleSegmenter
     from serving.adapters.catalogue_files import CatalogueFiles
-    from serving.adapters.erased_files import other_stores
     from serving.adapters.identifiers import time_ordered_id, utc_now
     from serving.adapters.model_archive import BundleArchive
     from serving.adapters.realtime_push import RealtimePusher
     from serving.adapters.realtime_reader import RealtimeReader
     from serving.adapters.sqlite_consents import SqliteConsents
     from serving.adapters.sqlite_contacts import SqliteContacts
-    from serving.adapters.sqlite_erasures import SqliteErasures
     from serving.adapters.sqlite_events import KeptStates, SqliteEvents
-    from serving.adapters.sqlite_held import SqliteHeld
     from serving.adapters.sqlite_identities import SqliteIdentities
     from serving.adapters.sqlite_outcomes import SqliteOutcomes
     from serving.adapters.sqlite_records import SqliteRecords
@@ -253,9 +252,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
     from serving.use_cases.customers import ViewCustomer
     from serving.use_cases.decide import RECORDING, RECORDS, Decide
     from serving.use_cases.desk import Desk
-    from serving.use_cases.erase import EraseCustomer
     from serving.use_cases.events import TakeEvents
-    from serving.use_cases.export import ExportCustomer
     from serving.use_cases.identity import Identify
     from serving.use_cases.outcomes import TakeOutcomes, outcome_kinds
     from serving.use_cases.recall import Recall
@@ -273,8 +270,6 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
     tracking = open_tracking(vault)
     consents = SqliteConsents(home.database, records.writer, vault)
     identities = SqliteIdentities(home.database, records.writer, vault)
-    erasures = SqliteErasures(home.database, records.writer, vault)
-    held = SqliteHeld(home.database, vault)
     realtime = RealtimeReader(features.store, home.database, vault)
     # A store of its own: a push must not keep decisions from reading
     pusher = RealtimePusher(KeptStates(home.database, records.writer), FeatureStore(home).push)
@@ -298,6 +293,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         seconds=settings.deadline_ms / 1000,
         breakers=Breakers(told=lambda name, up: telemetry.dependency(name, up=up), of={RECORDS: RECORDING}),
     )
+    rights = _open_rights(home, vault, decide, features)
     desk = Desk(
         decide=decide,
         recall=Recall(records, archive),
@@ -306,8 +302,8 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         take_outcomes=TakeOutcomes(outcomes, tracking, utc_now, outcome_kinds(catalogue)),
         identify=Identify(identities, records, catalogue, utc_now),
         tell_consents=TellConsents(consents, utc_now),
-        erase=EraseCustomer(erasures, other_stores(home, features.store), utc_now),
-        export=ExportCustomer(features, realtime, consents, identities, records, held, erasures, utc_now),
+        erase=rights.erase,
+        export=rights.export,
         contract=features.contract,
         models=BundleArchive(home.bundles),
     )
@@ -323,13 +319,50 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         realtime.close()
         consents.close()
         identities.close()
-        erasures.close()
-        held.close()
+        rights.close()
         outcomes.close()
         records.close()
         ledger.close()
 
     return Opened(desk, catalogue, features, close)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rights:
+    """What customers may ask of whoever keeps something about them."""
+
+    erase: EraseCustomer
+    export: ExportCustomer
+    close: Callable[[], None]
+
+
+def _open_rights(home: Home, vault: Vault, decide: Decide, features: FeastReader) -> _Rights:
+    """Open what erases and exports, beside what decides."""
+    from serving.adapters.erased_files import other_stores
+    from serving.adapters.group_commit import GroupCommit
+    from serving.adapters.sqlite_erasures import SqliteErasures
+    from serving.adapters.sqlite_held import SqliteHeld
+    from serving.adapters.sqlite_identities import SqliteIdentities
+    from serving.use_cases.erase import EraseCustomer
+    from serving.use_cases.export import ExportCustomer
+
+    # A writer of its own: erasing changes much at once, and no decision's group should wait within it
+    writer = GroupCommit(home.database)
+    erasures = SqliteErasures(home.database, writer, vault)
+    held = SqliteHeld(home.database, vault)
+    identities = SqliteIdentities(home.database, writer, vault)
+    export = ExportCustomer(
+        features, decide.realtime, decide.consents, identities, decide.records, held, erasures, decide.clock
+    )
+    erase = EraseCustomer(erasures, other_stores(home, features.store), decide.clock)
+
+    def close() -> None:
+        writer.close()
+        erasures.close()
+        held.close()
+        identities.close()
+
+    return _Rights(erase, export, close)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ SCOPES = (
     "identities:write",
     "consents:write",
     "customers:erase",
+    "customers:export",
     "metrics:read",
 )
 ROLES = ("risk_officer", "data_scientist", "operator", "support")

@@ -1,16 +1,16 @@
-"""Consents and identities in memory: for tests, and for trying things out."""
+"""Consents, identities and tombstones in memory: for tests, and for trying things out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from moment.errors import DependencyError
 from serving.adapters.memory_contacts import MemoryContacts
 from serving.decision.consent_ledger import ConsentEntry, resolve
 from serving.decision.values import Consent
-from serving.ports import Identity, LinkedIdentity, Resolved, Told
+from serving.ports import Erasure, HeldEvent, HeldOutcome, Identity, LinkedIdentity, Resolved, Told
 from serving.records import Mode
 
 
@@ -79,12 +79,12 @@ class MemoryIdentities:
         self._crossed = {decision: of for decision, of in self._crossed.items() if of != pair}
         return moved
 
-    def of_customer(self, customer_id: str) -> tuple[LinkedIdentity, ...]:
+    def of_customer(self, customer_id: str, *, mode: Mode) -> tuple[LinkedIdentity, ...]:
         """Return a customer's identities, oldest first."""
         found = [
             LinkedIdentity(identity.kind, customers[customer_id], len(customers) > 1)
-            for (_, identity), customers in self._linked.items()
-            if customer_id in customers
+            for (known, identity), customers in self._linked.items()
+            if known is mode and customer_id in customers
         ]
         return tuple(sorted(found, key=lambda one: one.linked_at))
 
@@ -106,3 +106,49 @@ class MemoryIdentities:
         if before != after and len(after) == 1:
             self.contacts.link(after[0], found.profile)
         return found
+
+
+@dataclass(slots=True)
+class MemoryErasures:
+    """Tombstones alone: nothing else is kept here."""
+
+    _stones: dict[str, Erasure] = field(default_factory=dict)
+
+    def begin(self, customer_id: str, at: datetime) -> Erasure:
+        """Leave a tombstone."""
+        name = f"tomb_{len(self._stones) + 1}"
+        stone = self._stones.get(customer_id) or Erasure(customer_id, name, at, (customer_id,), {})
+        rows = stone.rows if stone.finished_at is None else {}
+        self._stones[customer_id] = replace(stone, finished_at=None)
+        return replace(stone, asked_at=at, rows=rows, finished_at=None)
+
+    def step(self, erasure: Erasure, store: str, rows: int) -> None:
+        """Note what was taken out of another store."""
+        stone = self._stones[erasure.customer_id]
+        self._stones[erasure.customer_id] = replace(
+            stone, rows={**stone.rows, store: stone.rows.get(store, 0) + rows}
+        )
+
+    def finish(self, erasure: Erasure, at: datetime) -> None:
+        """Note that all is done."""
+        self._stones[erasure.customer_id] = replace(self._stones[erasure.customer_id], finished_at=at)
+
+    def receipt(self, customer_id: str) -> Erasure | None:
+        """Return what was taken out since the first time."""
+        return self._stones.get(customer_id)
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Return the customers whose erasure was interrupted."""
+        return tuple(one for one, stone in self._stones.items() if stone.finished_at is None)
+
+
+class MemoryHeld:
+    """Nothing reported of anybody."""
+
+    def outcomes(self, customer_id: str, *, mode: Mode, limit: int) -> tuple[HeldOutcome, ...]:  # noqa: ARG002
+        """Return none."""
+        return ()
+
+    def events(self, customer_id: str, *, mode: Mode, limit: int) -> tuple[HeldEvent, ...]:  # noqa: ARG002
+        """Return none."""
+        return ()

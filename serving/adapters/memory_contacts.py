@@ -181,6 +181,10 @@ class MemoryContacts:
             latest_at = self._identities(offer.customer_id, offer.mode)[2]
         return offer.given_back or offer.contact.reserved_until <= max(reported_at, latest_at)
 
+    def members(self, customer_id: str) -> set[str]:
+        """Return every id the customer has."""
+        return self._identities(customer_id, Mode.LIVE)[0]
+
     def _identities(self, customer_id: str, mode: Mode) -> tuple[set[str], int, datetime]:
         """Return every id the customer has, their version, and the time of their latest decision."""
         members, waiting = {customer_id}, [customer_id]

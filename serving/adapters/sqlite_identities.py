@@ -33,7 +33,7 @@ _DELETE = "DELETE FROM identities WHERE mode = ? AND kind = ? AND value_ref = ? 
 _OF_CUSTOMER = """
 SELECT one.kind, one.linked_at, COUNT(*) > 1
 FROM identities one JOIN identities other USING (mode, kind, value_ref)
-WHERE one.customer_ref = ? GROUP BY one.mode, one.kind, one.value_ref ORDER BY one.linked_at
+WHERE one.customer_ref = ? AND one.mode = ? GROUP BY one.kind, one.value_ref ORDER BY one.linked_at
 """
 _MARK = "INSERT INTO crossed_decisions VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _UNMARK = "DELETE FROM crossed_decisions WHERE customer_ref = ? AND profile_ref = ?"
@@ -105,9 +105,9 @@ class SqliteIdentities:
 
         return self._writer.submit(work).result()
 
-    def of_customer(self, customer_id: str) -> tuple[LinkedIdentity, ...]:
+    def of_customer(self, customer_id: str, *, mode: Mode) -> tuple[LinkedIdentity, ...]:
         """Return a customer's identities, oldest first."""
-        rows = self._readers.get().execute(_OF_CUSTOMER, (self._vault.ref(customer_id),))
+        rows = self._readers.get().execute(_OF_CUSTOMER, (self._vault.ref(customer_id), mode))
         return tuple(
             LinkedIdentity(IdentityKind(kind), from_microseconds(linked_at), bool(shared))
             for kind, linked_at, shared in rows

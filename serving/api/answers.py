@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+
 import msgspec
 from msgspec import UNSET
 
+from features.contract import FeatureSpec
+from serving.api.customers_schemas import ErasureReceipt, StoreErased
 from serving.api.schemas import (
     BoundReached,
     CandidateConsidered,
@@ -29,8 +34,10 @@ from serving.decision.explanation import explain_candidate
 from serving.decision.reasons import Reason
 from serving.decision.values import FeatureState
 from serving.decision.wording import stopped_by
-from serving.records import DecisionRecord, Personal, RecordedOffer, RecordedPlacement, RecordedValue
+from serving.ports import CustomerFacts
+from serving.records import DecisionRecord, Personal, RecordedOffer, RecordedPlacement
 from serving.use_cases.customers import CustomerView
+from serving.use_cases.erase import Receipt
 from serving.use_cases.recall import Recalled
 
 _NUMBERED = frozenset({Reason.BELOW_FLOOR, Reason.OUTRANKED, Reason.SHOWN})
@@ -109,30 +116,40 @@ def record_answer(recalled: Recalled, *, views: dict[str, str], scores: bool) ->
     )
 
 
+def erasure_receipt(receipt: Receipt) -> ErasureReceipt:
+    """Return the receipt of an erasure."""
+    stores = tuple(StoreErased(store, rows) for store, rows in receipt.rows)
+    return ErasureReceipt(receipt.tombstone_id, receipt.asked_at, receipt.finished_at, stores)
+
+
+def feature_answers(
+    facts: CustomerFacts, specs: Iterable[FeatureSpec], now: datetime
+) -> tuple[FeatureAnswered, ...]:
+    """Return features with their state and age."""
+    return tuple(_feature(facts, spec, now) for spec in specs)
+
+
+def _feature(facts: CustomerFacts, spec: FeatureSpec, now: datetime) -> FeatureAnswered:
+    as_of = facts.event_times.get(spec.view)
+    return FeatureAnswered(
+        name=spec.name,
+        value=facts.values.get(spec.name),
+        state=facts.states.get(spec.name, FeatureState.MISSING),
+        as_of=as_of,
+        age_seconds=None if as_of is None else (now - as_of).total_seconds(),
+        unit=spec.unit,
+        meaning=spec.meaning,
+    )
+
+
 def customer_answer(view: CustomerView) -> CustomerAnswer:
     """Return the 360 view of a customer."""
-    facts = view.facts
-    features = []
-    for spec in view.specs:
-        as_of = facts.event_times.get(spec.view)
-        value: RecordedValue = facts.values.get(spec.name)
-        features.append(
-            FeatureAnswered(
-                name=spec.name,
-                value=value,
-                state=facts.states.get(spec.name, FeatureState.MISSING),
-                as_of=as_of,
-                age_seconds=None if as_of is None else (view.as_of - as_of).total_seconds(),
-                unit=spec.unit,
-                meaning=spec.meaning,
-            )
-        )
     return CustomerAnswer(
         customer_id=view.customer_id,
         profile=view.profile,
         as_of=view.as_of,
         segment=view.segment,
-        features=tuple(features),
+        features=feature_answers(view.facts, view.specs, view.as_of),
         decisions=tuple(map(past_decision, view.decisions)),
     )
 

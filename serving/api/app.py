@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Litestar, Response, Router, get
 from litestar.response import Redirect
 
-from serving.api import events_routes, explanation_routes, history_routes, outcomes_routes
+from serving.api import customers_routes, events_routes, explanation_routes, history_routes, outcomes_routes
 from serving.api.openapi import document, dump_yaml
 from serving.api.page import page
 from serving.api.problems import handle
@@ -18,6 +18,7 @@ def build(office: Office, settings: Settings) -> Litestar:
     return Litestar(
         route_handlers=[
             router(office, settings),
+            customers_routes.routes(office, settings),
             events_routes.routes(office, settings),
             history_routes.routes(office, settings),
             explanation_routes.routes(office, settings),

@@ -58,10 +58,17 @@ def decode(body: bytes) -> Ask:
         ``malformed-json``, ``unknown-field``, ``missing-field``, ``invalid-value``.
     """
     wanted = structured(_decoder, body)
+    if wanted.identity is not msgspec.UNSET and wanted.customer_id is not msgspec.UNSET:
+        raise InvalidRequest(
+            "a decision is for a customer_id or for an identity; send one of them",
+            code="invalid-value",
+            field="identity",
+        )
     context = dict(wanted.context)
     time = _time(context.pop("time")) if "time" in context else None
     return Ask(
         customer_id=None if wanted.customer_id is msgspec.UNSET else wanted.customer_id,
+        identity=None if wanted.identity is msgspec.UNSET else wanted.identity.identity,
         channel=wanted.channel,
         placements=tuple(
             (item.name, None if item.slots is msgspec.UNSET else item.slots) for item in wanted.placements

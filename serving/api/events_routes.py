@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 from litestar import Request, Response, Router, post
 from litestar.datastructures import State
@@ -20,10 +22,10 @@ from serving.api.events_schemas import (
 )
 from serving.api.operations import ACCESS, ALWAYS, Operation
 from serving.api.routes import Office, ok, refuse_parameters
-from serving.ports import Scope
+from serving.ports import Identity, Scope
 from serving.settings import Settings
 from serving.use_cases.event_checks import ReportedEvent
-from serving.use_cases.events import EventTaken, identity_key
+from serving.use_cases.events import EventTaken
 
 _decoder = msgspec.json.Decoder(EventsRequest)
 
@@ -69,18 +71,24 @@ def routes(office: Office, settings: Settings) -> Router:
         caller.require(Scope.WRITE_EVENTS)
         refuse_parameters(request, ())
         wanted = structured(_decoder, await read_body(request, settings))
-        reported = [_reported(place, event) for place, event in enumerate(wanted.events)]
-        taken = await office.desk().take_events(caller, reported)
+        desk = office.desk()
+        reported = await desk.aside(
+            lambda: [
+                _reported(place, event, lambda one: desk.identify.profile(caller, one))
+                for place, event in enumerate(wanted.events)
+            ]
+        )
+        taken = await desk.take_events(caller, reported)
         return ok(EventsAnswer(tuple(map(_answered, taken))))
 
     return Router("/v1", route_handlers=[take_events])
 
 
-def _reported(place: int, event: EventReported) -> ReportedEvent:
+def _reported(place: int, event: EventReported, profile_of: Callable[[Identity], str]) -> ReportedEvent:
     if event.customer_id is not UNSET and event.identity is UNSET:
         profile = event.customer_id
     elif event.identity is not UNSET and event.customer_id is UNSET:
-        profile = identity_key(event.identity.kind, event.identity.value_hash)
+        profile = profile_of(event.identity.identity)
     else:
         raise InvalidRequest(
             "an event is of a customer_id or of an identity; send one of them",

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from serving.api.examples import JSON
-from serving.api.schemas import Identifier
+from serving.api.schemas import Identifier, IdentityNamed
 from serving.use_cases.event_checks import Refusal
 from serving.use_cases.events import EventVerdict
 
 MAX_EVENTS = 100
-
-
-class EventIdentity(Struct, frozen=True, forbid_unknown_fields=True):
-    """Somebody the channel has no customer id of."""
-
-    kind: Annotated[
-        Literal["cookie", "device", "email_hash", "loyalty_no", "social_handle"],
-        Meta(description="What identifies them."),
-    ]
-    value_hash: Annotated[Identifier, Meta(description="A hash of it; never the value itself.")]
 
 
 class EventReported(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +37,7 @@ class EventReported(Struct, frozen=True, forbid_unknown_fields=True):
     ]
     channel: Annotated[Identifier, Meta(description="Where it happened.")]
     customer_id: Annotated[Identifier, Meta(description="Whose it is.")] | UnsetType = UNSET
-    identity: EventIdentity | UnsetType = UNSET
+    identity: IdentityNamed | UnsetType = UNSET
     attributes: Annotated[
         dict[str, Any],
         Meta(
@@ -101,7 +91,7 @@ REQUESTS: Mapping[str, JSON] = {
         "events": [
             {
                 "event_id": "web-81d3",
-                "identity": {"kind": "cookie", "value_hash": "9b74c9897bac770f"},
+                "identity": {"kind": "cookie", "value": "c6f1d2a7b3"},
                 "kind": "search",
                 "occurred_at": "2026-05-01T18:00:04Z",
                 "channel": "web",

@@ -12,13 +12,21 @@ import msgspec
 import yaml
 
 from moment import __version__
-from serving.api import events_routes, explanation_routes, history_routes, operations, outcomes_routes
+from serving.api import (
+    customers_routes,
+    events_routes,
+    explanation_routes,
+    history_routes,
+    operations,
+    outcomes_routes,
+)
 from serving.api.examples import JSON
 from serving.api.operations import Operation, Parameter
 from serving.api.problems import KINDS, MEDIA_TYPE, Problem, problem
 
 OPERATIONS = (
     *operations.OPERATIONS,
+    *customers_routes.OPERATIONS,
     *events_routes.OPERATIONS,
     *explanation_routes.OPERATIONS,
     *history_routes.OPERATIONS,

@@ -48,6 +48,7 @@ _KINDS = {
     "key-unknown": Kind(401, "The API key is not valid"),
     "scope-missing": Kind(403, "The key may not do this"),
     "channel-not-allowed": Kind(403, "The key may not speak for this channel"),
+    "live-only": Kind(403, "Only live keys may do this"),
     "test-only": Kind(403, "Only test keys may do this"),
     "origin-not-allowed": Kind(403, "Pages of this origin may not post"),
     "not-found": Kind(404, "There is no such thing"),

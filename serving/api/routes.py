@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
-from litestar import Request, Response, Router, get, post
+from litestar import Request, Response, Router, delete, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath
 
 from moment.errors import InvalidRequest
 from serving.api.access import caller_of
-from serving.api.answers import customer_answer, decision_answer, record_answer
+from serving.api.answers import customer_answer, decision_answer, erasure_receipt, record_answer
 from serving.api.decoding import decode, instant, read_body
 from serving.api.metrics import noted
 from serving.api.problems import AnyRequest
@@ -80,7 +80,17 @@ def router(office: Office, settings: Settings) -> Router:
         desk, time = office.desk(), _time(request)
         return ok(customer_answer(await desk.aside(lambda: desk.view_customer(caller, customer_id, time))))
 
-    return Router("/v1", route_handlers=[make_decision, read_decision, read_customer])
+    @delete("/customers/{customer_id:str}", status_code=200)
+    async def erase_customer(
+        request: Request[None, None, State], customer_id: FromPath[str]
+    ) -> Response[bytes]:
+        caller = caller_of(request, office.access)
+        caller.require(Scope.ERASE_CUSTOMERS)
+        refuse_parameters(request, ())
+        desk = office.desk()
+        return ok(erasure_receipt(await desk.aside(lambda: desk.erase(caller, customer_id))))
+
+    return Router("/v1", route_handlers=[make_decision, read_decision, read_customer, erase_customer])
 
 
 def probes(office: Office) -> Router:

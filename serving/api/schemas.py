@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from serving.decision.decision import FillReason, OfferKind
 from serving.decision.values import FeatureState, ProfileKind, Scalar, Stage
+from serving.ports import Identity, IdentityKind
 from serving.records import ExperimentArm, FunnelCounts, Mode, RecordedValue, Versions
 
 MAX_PLACEMENTS = 10
@@ -36,6 +37,29 @@ class PlacementAsked(Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
+class IdentityNamed(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a channel knows somebody by, where it has no customer id of them."""
+
+    kind: Annotated[IdentityKind, Meta(description="What it is.")]
+    value: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=512,
+            pattern=r"^[^\x00-\x1f\x7f]+$",
+            description=(
+                "The value, or better its SHA-256 in hexadecimal digits, which means the same. It is kept as "
+                "a keyed hash alone."
+            ),
+        ),
+    ]
+
+    @property
+    def identity(self) -> Identity:
+        """It, as use cases take it."""
+        return Identity(self.kind, self.value)
+
+
 class ForceAsked(Struct, frozen=True, forbid_unknown_fields=True):
     """What is shown first whatever the rules say, in the first placement it is made for."""
 
@@ -56,6 +80,18 @@ class DecisionRequest(Struct, frozen=True, forbid_unknown_fields=True):
     ]
     customer_id: (
         Annotated[Identifier, Meta(description="Who it is; leave it out for a visitor nobody knows.")]
+        | UnsetType
+    ) = UNSET
+    identity: (
+        Annotated[
+            IdentityNamed,
+            Meta(
+                description=(
+                    "What the channel knows them by, instead of a `customer_id`: they are the customer it is "
+                    "linked with, or a profile of its own."
+                )
+            ),
+        ]
         | UnsetType
     ) = UNSET
     context: Annotated[

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from serving.decision.values import Forced, Scalar
+from serving.ports import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Ask:
         BCP 47 tag of the language the answer is shown in; None is the customer's.
     force
         What must be shown whatever the rules say; None for nothing. Only for test keys.
+    identity
+        What the channel knows the customer by, where it has no customer id of them.
     include
         What the caller wants besides the offers.
     body_sha256
@@ -47,6 +50,7 @@ class Ask:
     request_id: str | None = None
     language: str | None = None
     force: Forced | None = None
+    identity: Identity | None = None
     include: tuple[str, ...] = ()
     body_sha256: bytes = b""
     reserves: bool = True

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -33,6 +33,7 @@ from serving.ports import (
     CustomerFeatures,
     DecisionRecords,
     Entry,
+    Identities,
     Ids,
     RealtimeFeatures,
     Reservation,
@@ -66,6 +67,9 @@ CONTACTS = "contacts"
 
 CONSENTS = "consents"
 """What ``degraded`` calls the ledger of consents."""
+
+IDENTITIES = "identities"
+"""What ``degraded`` calls the store of identities."""
 
 REALTIME = "realtime"
 """What ``degraded`` calls the real-time features."""
@@ -108,6 +112,8 @@ class Decide:
         What customers allow, read anew for every request.
     tracking
         Signs the tracking ids of offers.
+    identities
+        Whose the identities are that channels send; None where they send none.
     realtime
         What customers do right now, for rules and templates; None where nobody reports it.
     telemetry
@@ -126,6 +132,7 @@ class Decide:
     consents: Consents
     tracking: Tracking
     realtime: RealtimeFeatures | None = None
+    identities: Identities | None = None
     telemetry: Telemetry = UNTOLD
     seconds: float | None = None
     breakers: Breakers = field(default_factory=lambda: Breakers(of={RECORDS: RECORDING}))
@@ -241,6 +248,7 @@ class Decide:
 
     def _question(self, errand: Errand, caller: Caller, ask: Ask, received_at: datetime) -> Question:
         stages, now = Stages(), ask.time or received_at
+        ask = self._known(errand, caller, ask)
         with stages("consent"):
             consent = self._consent(errand, caller, ask, received_at)
         with stages("features"):
@@ -261,6 +269,17 @@ class Decide:
             tracking=self.tracking,
             degraded=tuple(sorted(errand.degraded)),
         )
+
+    def _known(self, errand: Errand, caller: Caller, ask: Ask) -> Ask:
+        """Return the request with who it is for: the identity's customer, else its own profile."""
+        identity, identities = ask.identity, self.identities
+        if identity is None or identities is None:
+            return ask
+        found = errand.ask_or(IDENTITIES, lambda: identities.resolve(identity, mode=caller.mode), None)
+        if found is None:
+            return ask
+        caller.ask_about(found.who)
+        return replace(ask, customer_id=found.who)
 
     def _consent(self, errand: Errand, caller: Caller, ask: Ask, received_at: datetime) -> Consent | None:
         """Return what the customer allows now, whatever time it is decided for; None where nobody can say.

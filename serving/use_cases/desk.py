@@ -9,11 +9,15 @@ from features.contract import FeatureContract
 from features.realtime_features import REALTIME_V1
 from serving.ports import ModelArchive
 from serving.records import Versions
+from serving.use_cases.consents import TellConsents
 from serving.use_cases.customers import ViewCustomer, ViewHistory
 from serving.use_cases.deadline import Aside
 from serving.use_cases.decide import Decide
+from serving.use_cases.erase import EraseCustomer
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.explain import Explain
+from serving.use_cases.export import ExportCustomer
+from serving.use_cases.identity import Identify
 from serving.use_cases.outcomes import TakeOutcomes
 from serving.use_cases.recall import Recall
 from serving.use_cases.replay import Present, Replay
@@ -25,7 +29,7 @@ class Desk:
 
     Parameters
     ----------
-    decide, recall, view_customer, take_events, take_outcomes
+    decide, recall, view_customer, take_events, take_outcomes, identify, tell_consents, erase, export
         The use cases.
     contract
         The features they know of a customer.
@@ -40,6 +44,10 @@ class Desk:
     view_customer: ViewCustomer
     take_events: TakeEvents
     take_outcomes: TakeOutcomes
+    identify: Identify
+    tell_consents: TellConsents
+    erase: EraseCustomer
+    export: ExportCustomer
     contract: FeatureContract
     models: ModelArchive
     aside: Aside = field(default_factory=Aside)

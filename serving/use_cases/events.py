@@ -19,11 +19,6 @@ VISIBLE_SECONDS = 0.05
 """How long an answer waits for decisions to see what it acknowledges; it is on the disk already."""
 
 
-def identity_key(kind: str, value_hash: str) -> str:
-    """Return the profile of an identity that nobody has linked with a customer yet."""
-    return f"identity:{kind}:{value_hash}"
-
-
 class EventVerdict(StrEnum):
     """What became of one event of a request."""
 

@@ -21,7 +21,12 @@ from serving.adapters.memory import (
     RuleSegmenter,
     TableScorer,
 )
-from serving.adapters.memory_consents import MemoryConsents
+from serving.adapters.memory_consents import (
+    MemoryConsents,
+    MemoryErasures,
+    MemoryHeld,
+    MemoryIdentities,
+)
 from serving.adapters.memory_contacts import MemoryContacts
 from serving.adapters.memory_events import MemoryEvents
 from serving.adapters.memory_models import MemoryModels
@@ -36,10 +41,14 @@ from serving.ports import CustomerFacts, Keys, Scope, Scorer, Told
 from serving.records import Mode
 from serving.use_cases.access import Access, Caller
 from serving.use_cases.asking import Ask
+from serving.use_cases.consents import TellConsents
 from serving.use_cases.customers import ViewCustomer
 from serving.use_cases.decide import Decide
 from serving.use_cases.desk import Desk
+from serving.use_cases.erase import EraseCustomer
 from serving.use_cases.events import TakeEvents
+from serving.use_cases.export import ExportCustomer
+from serving.use_cases.identity import Identify
 from serving.use_cases.keys import create_key
 from serving.use_cases.outcomes import TakeOutcomes, outcome_kinds
 from serving.use_cases.recall import Recall
@@ -201,7 +210,11 @@ class Shop:
     consents: MemoryConsents = field(default_factory=lambda: agreeing("anna", "ben", "cleo"))
     tracking: Tracking = TRACKING
 
+    erasures: MemoryErasures = field(default_factory=MemoryErasures)
+
     def __post_init__(self) -> None:
+        self.identities = MemoryIdentities(self.contacts)
+        self.consents.same = self.contacts.members
         self.catalogue = catalogue(self.more, self.change)
         self.records = MemoryRecords(self.contacts)
         segmenter = RuleSegmenter(lambda known: "Families" if known.values.get("age") else None)
@@ -216,6 +229,7 @@ class Shop:
             ids=CountingIds(),
             code_version="test",
             consents=self.consents,
+            identities=self.identities,
             tracking=self.tracking,
             realtime=self.events,
         )
@@ -245,6 +259,19 @@ class Shop:
             take_events=TakeEvents(self.events, self.clock),
             take_outcomes=TakeOutcomes(
                 self.records.outcomes, self.tracking, self.clock, outcome_kinds(self.catalogue)
+            ),
+            identify=Identify(self.identities, self.records, self.catalogue, self.clock),
+            tell_consents=TellConsents(self.consents, self.clock),
+            erase=EraseCustomer(self.erasures, (), self.clock),
+            export=ExportCustomer(
+                self.features,
+                self.events,
+                self.consents,
+                self.identities,
+                self.records,
+                MemoryHeld(),
+                self.erasures,
+                self.clock,
             ),
             contract=CONTRACT,
             models=self.models,

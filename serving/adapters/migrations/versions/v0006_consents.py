@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("asked_at", sa.BigInteger, nullable=False),
         sa.Column("finished_at", sa.BigInteger),
         sa.Column("receipt", sa.Text, nullable=False),
+        sa.Column("pending", sa.LargeBinary),
         sqlite_with_rowid=False,
     )
 

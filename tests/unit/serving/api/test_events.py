@@ -22,7 +22,7 @@ EVENT = {
     "occurred_at": NOW.isoformat(),
     "channel": "web",
 }
-COOKIE = {"kind": "cookie", "value_hash": "9b74c989"}
+COOKIE = {"kind": "cookie", "value": "9b74c989"}
 
 
 def event(**changes: object) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def test_each_event_has_its_own_verdict(counter: Counter) -> None:
 
 def test_an_event_of_an_identity_is_kept_under_it(counter: Counter, shop: Shop) -> None:
     post(counter, event(customer_id=..., identity=COOKIE))
-    for profile, count in {"identity:cookie:9b74c989": 1, "anna": 0}.items():
+    for profile, count in {"identity:test:cookie:9b74c989": 1, "anna": 0}.items():
         assert shop.events.read(profile, mode=Mode.TEST, now=NOW).values["views_30m"] == count
 
 

@@ -243,7 +243,7 @@ def test_wrong_parameters_are_refused(counter: Counter, path: str, field: str | 
         ("GET", "/v1/nothing", "not-found"),
         ("GET", "/v1/decisions/a/b", "not-found"),
         ("GET", "/v1/decisions", "method-not-allowed"),
-        ("DELETE", "/v1/customers/anna", "method-not-allowed"),
+        ("PATCH", "/v1/customers/anna", "method-not-allowed"),
         ("GET", "/metrics", "not-found"),
     ],
 )

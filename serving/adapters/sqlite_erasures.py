@@ -1,0 +1,217 @@
+"""Erasing a customer from the operational database, and the tombstone that is left.
+
+What is about the person goes; what is counted (which actions were decided, presented, answered) stays and is
+nobody's any more. The key is destroyed first and in the same transaction, so that from then on nobody reads
+anything sealed, whatever else is still to be done.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from moment.errors import DependencyError
+from serving.adapters.database import PerThread
+from serving.adapters.group_commit import GroupCommit
+from serving.adapters.instants import from_microseconds, to_microseconds
+from serving.adapters.vault import Vault
+from serving.ports import Erasure
+from serving.records import Mode
+
+DETACHED = {
+    "decisions": "SET customer_ref = NULL, request_ref = NULL, personal = NULL",
+    "contacts": "SET customer_ref = NULL, timezone = NULL",
+    "outcomes": "SET customer_ref = NULL",
+}
+"""Tables whose rows stay, as nobody's."""
+
+DELETED = (
+    "events",
+    "realtime_states",
+    "identities",
+    "contact_versions",
+    "crossed_decisions",
+    "identity_links",
+)
+"""Tables whose rows go."""
+
+PROOF = "consents"
+"""Withdrawals stay as proof, under the hash; what was granted goes."""
+
+KEPT = ("customer_keys", "tombstones")
+"""That there was a key and is none any more, and that the hash stands for somebody erased."""
+
+_OTHER_REFS = {"identities": "profile_ref", "crossed_decisions": "profile_ref", "identity_links": "other_ref"}
+_SAME = """
+WITH RECURSIVE same (ref) AS (
+    VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
+)
+SELECT ref FROM same
+"""
+_FIND = "SELECT tombstone_id, asked_at, finished_at, receipt, pending FROM tombstones WHERE customer_ref = ?"
+_BEGIN = """
+INSERT INTO tombstones (customer_ref, tombstone_id, asked_at, receipt, pending) VALUES (?, ?, ?, '{}', ?)
+ON CONFLICT (customer_ref) DO UPDATE SET pending = excluded.pending, finished_at = NULL
+"""
+_STEP = "UPDATE tombstones SET receipt = ? WHERE customer_ref = ?"
+_FINISH = "UPDATE tombstones SET finished_at = ?, pending = NULL WHERE customer_ref = ?"
+_UNFINISHED = "SELECT tombstone_id, pending FROM tombstones WHERE finished_at IS NULL ORDER BY asked_at"
+_CHECKPOINTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Stone:
+    """A tombstone as it is kept."""
+
+    tombstone_id: str
+    asked_at: int
+    finished_at: int | None
+    rows: dict[str, int]
+    pending: bytes | None
+
+
+class SqliteErasures:
+    """The port `Erasures` on the database at `path`; it writes with the process's `writer`."""
+
+    def __init__(self, path: Path, writer: GroupCommit, vault: Vault) -> None:
+        self._path = path
+        self._readers = PerThread(path)
+        self._writer = writer
+        self._vault = vault
+
+    def begin(self, customer_id: str, at: datetime) -> Erasure:
+        """Destroy the keys, take everything out of this database and leave the tombstone, all at once."""
+        return self._writer.submit(lambda connection: self._begin(connection, customer_id, at)).result()
+
+    def step(self, erasure: Erasure, store: str, rows: int) -> None:
+        """Note durably what was taken out of another store."""
+        ref = self._vault.ref(erasure.customer_id)
+        self._writer.submit(lambda connection: _add(connection, ref, {store: rows})).result()
+
+    def finish(self, erasure: Erasure, at: datetime) -> None:
+        """Note that all is done, forget who it was, and empty the write-ahead log, which still has keys."""
+        ref, instant = self._vault.ref(erasure.customer_id), to_microseconds(at)
+
+        def work(connection: sqlite3.Connection) -> None:
+            self._vault.destroy(connection, _pending_ref(erasure.tombstone_id), at)
+            connection.execute(
+                "DELETE FROM customer_keys WHERE customer_ref = ?", (_pending_ref(erasure.tombstone_id),)
+            )
+            connection.execute(_FINISH, (instant, ref))
+
+        self._writer.submit(work).result()
+        self._empty_log()
+
+    def receipt(self, customer_id: str) -> Erasure | None:
+        """Return what was taken out since the first time; None when nobody asked for it."""
+        connection = self._readers.get()
+        stone = _find(connection, self._vault.ref(customer_id))
+        if stone is None:
+            return None
+        finished = None if stone.finished_at is None else from_microseconds(stone.finished_at)
+        asked = from_microseconds(stone.asked_at)
+        return Erasure(customer_id, stone.tombstone_id, asked, (), stone.rows, finished)
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Return the customers whose erasure was interrupted, the longest waiting first."""
+        connection = self._readers.get()
+        found = []
+        for tombstone_id, pending in connection.execute(_UNFINISHED).fetchall():
+            plain = None if pending is None else self._opened(connection, tombstone_id, pending)
+            found += [] if plain is None else [plain[0]]
+        return tuple(found)
+
+    def close(self) -> None:
+        """Close what it reads with."""
+        self._readers.close()
+
+    def _begin(self, connection: sqlite3.Connection, customer_id: str, at: datetime) -> Erasure:
+        ref = self._vault.ref(customer_id)
+        stone = _find(connection, ref)
+        refs = [row[0] for row in connection.execute(_SAME, (ref,))]
+        interrupted = stone is not None and stone.finished_at is None
+        before: tuple[str, ...] = ()
+        if stone is not None and interrupted and stone.pending is not None:
+            known = self._opened(connection, stone.tombstone_id, stone.pending)
+            before = () if known is None else known[1]
+        refs = list(dict.fromkeys((*refs, *before)))
+        tombstone_id = f"tomb_{secrets.token_hex(12)}" if stone is None else stone.tombstone_id
+        pending = self._sealed(connection, tombstone_id, customer_id, refs)
+        connection.execute(_BEGIN, (ref, tombstone_id, to_microseconds(at), pending))
+        rows = _take_out(connection, self._vault, refs, at)
+        _add(connection, ref, rows)
+        if interrupted and stone is not None:
+            rows = {name: stone.rows.get(name, 0) + rows.get(name, 0) for name in {**stone.rows, **rows}}
+        states = [name for one in refs for name in (one, f"{Mode.TEST}:{one}")]
+        return Erasure(customer_id, tombstone_id, at, tuple(states), rows)
+
+    def _sealed(
+        self, connection: sqlite3.Connection, tombstone_id: str, customer_id: str, refs: list[str]
+    ) -> bytes | None:
+        """Return who is being erased, to go on after a crash; nobody else can read it."""
+        plain = json.dumps([customer_id, refs]).encode()
+        return self._vault.seal(connection, _pending_ref(tombstone_id), plain, about=tombstone_id)
+
+    def _opened(
+        self, connection: sqlite3.Connection, tombstone_id: str, pending: bytes
+    ) -> tuple[str, tuple[str, ...]] | None:
+        plain = self._vault.open_sealed(connection, _pending_ref(tombstone_id), pending, about=tombstone_id)
+        if plain is None:
+            return None
+        customer_id, refs = json.loads(plain)
+        return customer_id, tuple(refs)
+
+    def _empty_log(self) -> None:
+        """Have the write-ahead log written back and cut; who is reading just now is waited for."""
+        try:
+            for _ in range(_CHECKPOINTS):
+                busy, _, _ = self._readers.get().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy:
+                    return
+                time.sleep(0.05)
+        except sqlite3.Error as error:
+            raise DependencyError(f"the write-ahead log cannot be emptied ({error}); erase again") from error
+        raise DependencyError("the write-ahead log is in use and still has the key; erase again")
+
+
+def _take_out(connection: sqlite3.Connection, vault: Vault, refs: list[str], at: datetime) -> dict[str, int]:
+    rows: dict[str, int] = {"keys": sum(vault.destroy(connection, one, at) for one in refs)}
+    several = [(one,) for one in refs]
+    for table, change in DETACHED.items():
+        rows[table] = connection.executemany(
+            f"UPDATE {table} {change} WHERE customer_ref = ?",
+            several,
+        ).rowcount
+    for table in DELETED:
+        rows[table] = 0
+        for column in ("customer_ref", *([_OTHER_REFS[table]] if table in _OTHER_REFS else [])):
+            rows[table] += connection.executemany(
+                f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608
+                several,
+            ).rowcount
+    rows[PROOF] = connection.executemany(
+        f"DELETE FROM {PROOF} WHERE customer_ref = ? AND status <> 'denied'",  # noqa: S608
+        several,
+    ).rowcount
+    return rows
+
+
+def _add(connection: sqlite3.Connection, ref: str, rows: dict[str, int]) -> None:
+    stone = _find(connection, ref)
+    known = {} if stone is None else stone.rows
+    total = known | {name: known.get(name, 0) + count for name, count in rows.items()}
+    connection.execute(_STEP, (json.dumps(total, sort_keys=True), ref))
+
+
+def _find(connection: sqlite3.Connection, ref: str) -> _Stone | None:
+    row = connection.execute(_FIND, (ref,)).fetchone()
+    return None if row is None else _Stone(row[0], row[1], row[2], json.loads(row[3]), row[4])
+
+
+def _pending_ref(tombstone_id: str) -> str:
+    return f"erasure:{tombstone_id}"
