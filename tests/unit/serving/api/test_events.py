@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from serving.api.events_schemas import ANSWERS, REQUESTS, EventsAnswer, EventsRequest
-from serving.ports import Scope
+from serving.ports import Identity, IdentityKind, Scope
 from serving.records import Mode
-from tests.service.kit import NOW, Shop
+from tests.service.kit import NOW, Shop, caller
 from tests.unit.serving.api.conftest import Counter
 
 EVENT = {
@@ -57,8 +57,10 @@ def test_each_event_has_its_own_verdict(counter: Counter) -> None:
 
 def test_an_event_of_an_identity_is_kept_under_it(counter: Counter, shop: Shop) -> None:
     post(counter, event(customer_id=..., identity=COOKIE))
-    for profile, count in {"identity:test:cookie:9b74c989": 1, "anna": 0}.items():
-        assert shop.events.read(profile, mode=Mode.TEST, now=NOW).values["views_30m"] == count
+    cookie = Identity(IdentityKind.COOKIE, COOKIE["value"])
+    profile = shop.desk().identify.profile(caller(), cookie)
+    for whose, count in {profile: 1, "anna": 0}.items():
+        assert shop.events.read(whose, mode=Mode.TEST, now=NOW).values["views_30m"] == count
 
 
 REFUSED: list[tuple[object, str, str | None]] = [
