@@ -73,7 +73,14 @@ class PrometheusTelemetry:
         self._workers = self._gauge("workers", "Workers that can decide", "livesum")
         self._up = self._gauge("dependency_up", "0 while a worker does not ask it", "livemin", "name")
         self._info = self._gauge(
-            "info", "What decides", "livemax", "catalogue", "contract", "propensity", "segmentation", "code"
+            "info",
+            "What decides",
+            "livemax",
+            "catalogue",
+            "contract",
+            "propensity",
+            "segmentation",
+            "code_version",
         )
 
     def request(self, answered: Answered) -> None:

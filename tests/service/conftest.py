@@ -16,6 +16,7 @@ import pytest
 
 from moment.home import Home
 from serving.bootstrap import PACKAGED_CATALOGUE
+from tests.service.issuer import Issuer
 
 PROJECT = Path(__file__).parents[2]
 READY_SECONDS = 120
@@ -101,12 +102,20 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(home: Home, key: str, sure_catalogue: Path) -> Iterator[Server]:
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
+    """An identity provider that the server trusts."""
+    return Issuer.new(tmp_path_factory.mktemp("issuer"))
+
+
+@pytest.fixture(scope="session")
+def server(home: Home, key: str, sure_catalogue: Path, issuer: Issuer) -> Iterator[Server]:
     """The real service on a free port. At the end it must stop cleanly, having told no secrets."""
     command = [sys.executable, "-m", "moment.cli", "serve", "--port", "0", "--workers", "2"]
     process = subprocess.Popen(
         command,
-        env=environment(home) | {"MOMENT_CATALOGUE": str(sure_catalogue), "MOMENT_LOG": "json"},
+        env=environment(home)
+        | issuer.environment
+        | {"MOMENT_CATALOGUE": str(sure_catalogue), "MOMENT_LOG": "json", "MOMENT_DEADLINE_MS": "10000"},
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -131,8 +140,9 @@ def server(home: Home, key: str, sure_catalogue: Path) -> Iterator[Server]:
     assert process.returncode == 0
     assert server.lines[-1] == "Stopped.\n"
     # No worker is left that still listens
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(server.url, trust_env=False)
+    for url in (server.url, server.admin_url):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url, trust_env=False)
     assert CANARY not in server.output
     assert key not in server.output
 
