@@ -24,7 +24,7 @@ T = TypeVar("T")
 _DISCARDED_BYTES = 32 * 2**20
 _LARGEST_INTEGER = 2**53
 
-_WHERE = re.compile(r" - at `\$\.?(?P<path>.*)`$")
+_WHERE = re.compile(r" - at `(?:key` in `)?\$\.?(?P<path>.*)`$")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<name>.*)`$", re.DOTALL)
 

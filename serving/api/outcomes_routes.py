@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from litestar import HttpMethod, Request, Response, Router, post, route
+from litestar import HttpMethod, Request, Response, Router, route
 from litestar.datastructures import State
 from msgspec import UNSET
 
@@ -71,8 +71,11 @@ def routes(office: Office, settings: Settings) -> Router:
     """Return the address for outcomes."""
     browsers = Browsers(frozenset(settings.browser_origins), settings.browser_posts_per_minute)
 
-    @post("/outcomes", status_code=200)
+    # One handler for both: the framework would answer OPTIONS itself, and let no page in
+    @route("/outcomes", http_method=[HttpMethod.POST, HttpMethod.OPTIONS], status_code=200)
     async def take_outcomes(request: Request[None, None, State]) -> Response[bytes]:
+        if request.method == HttpMethod.OPTIONS:
+            return Response(b"", status_code=204, headers=browsers.preflight(request))
         has_key = "authorization" in request.headers
         origin = None if has_key else browsers.origin(request)
         if origin is None:
@@ -94,11 +97,7 @@ def routes(office: Office, settings: Settings) -> Router:
         taken = await office.desk().take_outcomes(caller, reported)
         return ok(OutcomesAnswer(tuple(map(_answered, taken))))
 
-    @route("/outcomes", http_method=[HttpMethod.OPTIONS], status_code=204, include_in_schema=False)
-    async def preflight(request: Request[None, None, State]) -> Response[None]:
-        return Response(None, status_code=204, headers=browsers.preflight(request))
-
-    return Router("/v1", route_handlers=[take_outcomes, preflight])
+    return Router("/v1", route_handlers=[take_outcomes])
 
 
 def _reported(place: int, outcome: OutcomeReported) -> ReportedOutcome:
