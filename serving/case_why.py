@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import groupby
 
 from serving.case_words import age_of, checked, instant, number, policy_words, value_of, verdict_word
@@ -42,19 +42,8 @@ def _check(state: str, head: str, text: str) -> Html:
 def _checks(case: Case) -> Iterator[tuple[str, str, str]]:
     record, told = case.recalled.record, case.recalled.record.personal
     yield _replay_check(case)
-    rules = [rule for found in case.rules.values() for rule in found]
-    failed = sum(rule.holds is not True for rule in rules)
-    if told is not None and failed and not any(_forced(case)):
-        yield "bad", "A rule did not hold", f"{failed} of {len(rules)} rules of what was shown are not true."
-    elif told is not None:
-        yield "good", "Rules held", f"All {len(rules)} rules of what was shown were checked and true."
-    full = [(one.policy.name, count) for one in case.policies if one.speaks for count in one.counts]
-    if told is not None and told.contacts is None:
-        yield "warn", "Limits could not be read", "The contact store was gone, so marketing rested."
-    elif told is not None:
-        reached = sum(count.counted >= count.most for _, count in full)
-        held = f"{len(case.policies)} contact policies were in force; {reached} counts were at their bound."
-        yield "good", "Limits held", f"{held} What they stopped was not shown."
+    yield from _rule_checks(case)
+    yield from _limit_checks(case)
     if told is not None and told.purposes is None:
         yield "warn", "Consents could not be read", "So there was no marketing."
     elif told is not None and told.purposes is not None:
@@ -69,6 +58,36 @@ def _checks(case: Case) -> Iterator[tuple[str, str, str]]:
         yield "good", "Nothing was missing", "Every store and model answered in time."
     if record.control or record.held_out or record.experiments:
         yield "warn", "Part of a comparison", _comparison(case)
+
+
+def _rule_checks(case: Case) -> Iterator[tuple[str, str, str]]:
+    rules = [rule for found in case.rules.values() for rule in found]
+    failed = sum(rule.holds is not True for rule in rules)
+    if case.recalled.record.personal is None:
+        yield "warn", "Rules cannot be checked", "What they read of the customer is erased."
+    elif failed and any(_forced(case)):
+        yield "warn", "An offer was forced", f"By a test key, past {failed} rules that are not true."
+    elif failed:
+        yield "bad", "A rule did not hold", f"{failed} of {len(rules)} rules of what was shown are not true."
+    elif rules:
+        yield "good", "Rules held", f"Each of the {len(rules)} rules of what was shown is true."
+    else:
+        yield "good", "Rules held", "What was shown has no rules: everybody may see it."
+
+
+def _limit_checks(case: Case) -> Iterator[tuple[str, str, str]]:
+    told = case.recalled.record.personal
+    passed = sorted({name for one in case.policies for name in one.passed if one.speaks})
+    reached = sum(count.counted >= count.most for one in case.policies if one.speaks for count in one.counts)
+    if told is None:
+        yield "warn", "Limits cannot be checked", "What they looked back on is erased."
+    elif told.contacts is None:
+        yield "warn", "Limits could not be read", "The contact store was gone, so marketing rested."
+    elif passed:
+        yield "bad", "A limit was passed", f"{', '.join(passed)}: shown as often as allowed already."
+    else:
+        held = f"{len(case.policies)} contact policies were in force, {reached} of their counts at the bound."
+        yield "good", "Limits held", f"{held} Nothing shown goes past one."
 
 
 def _forced(case: Case) -> Iterator[RecordedOffer]:
@@ -227,7 +246,10 @@ def ranking(case: Case) -> Html:
             if one.placement == placement.name and one.ranking is not None and one.ranking.rank is not None
         ]
         ranked.sort(key=lambda one: one.ranking.rank or 0 if one.ranking else 0)
-        most = max((one.ranking.priority for one in ranked if one.ranking), default=0.0)
+        most = _Most(
+            max((one.ranking.priority for one in ranked if one.ranking), default=0.0),
+            max((one.ranking.propensity for one in ranked if one.ranking), default=0.0),
+        )
         rows = [_competitor(one, most) for one in ranked[:_COMPETITORS]]
         more = f"; the first {_COMPETITORS} of {len(ranked)}" if len(ranked) > _COMPETITORS else ""
         heads = (
@@ -246,7 +268,19 @@ def ranking(case: Case) -> Html:
     return join([tag("p", "Priority here is ", tag("code", how), "."), parts])
 
 
-def _competitor(one: ExplainedCandidate, most: float) -> Sequence[Content]:
+@dataclass(frozen=True, slots=True)
+class _Most:
+    """What bars are drawn against."""
+
+    priority: float
+    propensity: float
+
+
+def _share(value: float, most: float) -> float:
+    return value / most if most else 0.0
+
+
+def _competitor(one: ExplainedCandidate, most: _Most) -> Sequence[Content]:
     ranked = one.ranking
     if ranked is None:
         return (one.action_id,)
@@ -254,11 +288,11 @@ def _competitor(one: ExplainedCandidate, most: float) -> Sequence[Content]:
     return (
         tag("code", one.treatment_id),
         str(ranked.rank),
-        [f"{ranked.propensity:.2%}", bar(ranked.propensity, strong=won)],
+        [f"{ranked.propensity:.2%}", bar(_share(ranked.propensity, most.propensity), strong=won)],
         number(ranked.value),
         number(ranked.context_weight),
         number(ranked.lever),
-        [number(ranked.priority), bar(ranked.priority / most if most else 0.0, strong=won)],
+        [number(ranked.priority), bar(_share(ranked.priority, most.priority), strong=won)],
         verdict_word("shown", "good") if won else one.reason.name.lower().replace("_", " "),
     )
 

@@ -61,7 +61,8 @@ def tail_decisions(
 
     \b
     What a line says:
-      2026-05-01 18:30:00.120Z  0199f3c2-…  web live  home: tea, jam  158>131>129>3  4.1 ms
+      2026-05-01 18:30:00.120Z  0199f3c2-…  web live  home: tea, jam  158>153>100>98>2  4.1 ms
+    The funnel is considered > eligible > suitable > within contact policy > shown.
     """  # noqa: D301
     from moment.home import Home
     from serving.adapters.sqlite_journal import Wanted

@@ -13,6 +13,7 @@ from serving.decision.actions import Action
 from serving.decision.attributes import ACTION_PREFIX, action_value
 from serving.decision.contact import ContactPolicy, Limit
 from serving.decision.context import zone_of
+from serving.decision.decision import OfferKind
 from serving.decision.explanation import Explanation, explain
 from serving.decision.program import Program
 from serving.decision.stages import contact_check
@@ -59,12 +60,16 @@ class PolicyInForce:
         Of a limit: what it had counted before this answer, where it had counted anything.
     stopped
         Names of the actions it stopped.
+    passed
+        Of a limit: shown actions that compete for which it had already counted as many as it allows. There
+        should never be one.
     """
 
     policy: ContactPolicy
     speaks: bool
     counts: tuple[LimitCount, ...]
     stopped: tuple[str, ...]
+    passed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +196,28 @@ def _policies(recalled: Recalled) -> Iterator[PolicyInForce]:
     for index, policy in enumerate(catalogue.contact_policies):
         use = uses.get(index)
         counted: tuple[LimitCount, ...] = ()
+        passed: tuple[str, ...] = ()
         if use is not None and isinstance(policy, Limit):
             names = {number: name for name, number in use.units.items()}
+            found = counts.get(index, {})
             counted = tuple(
-                LimitCount(names[unit] or "all together", count, policy.most)
-                for unit, count in counts.get(index, {}).items()
+                LimitCount(names[unit] or "all together", count, policy.most) for unit, count in found.items()
             )
+            full = {unit for unit, count in found.items() if count >= policy.most}
+            places = catalogue.plan.contacts.action_index
+            passed = tuple(name for name in _competed(recalled) if int(use.unit[places[name]]) in full)
         speaks = use is not None and use.speaks_on(channel)
-        yield PolicyInForce(policy, speaks, counted, stopped.get(policy.name, ()))
+        yield PolicyInForce(policy, speaks, counted, stopped.get(policy.name, ()), passed)
+
+
+def _competed(recalled: Recalled) -> list[str]:
+    """Return the actions that were shown because they came first."""
+    return [
+        offer.action
+        for placement in recalled.record.placements
+        for offer in placement.offers
+        if offer.kind is OfferKind.ARBITRATED
+    ]
 
 
 def _counts(recalled: Recalled) -> Mapping[int, Mapping[int, int]]:

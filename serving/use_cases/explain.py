@@ -16,7 +16,7 @@ from serving.use_cases.recall import Recall, Recalled
 class Explained:
     """A recorded decision with its explanation.
 
-    `remark` says why an action is not among the candidates, None where there is nothing to add.
+    `remark` says why an action is not among the candidates: fallbacks do not compete. None for any other.
     """
 
     recalled: Recalled
@@ -60,16 +60,15 @@ def check_action(catalogue: Catalogue, action_id: str) -> None:
 
 
 def _absence(recalled: Recalled, action_id: str) -> str:
-    """Return why an action of the catalogue was no candidate."""
-    record = recalled.record
-    shown = [
+    """Return why an action was no candidate: every other than a fallback is one, for each placement."""
+    filled = [
         placement.name
-        for placement in record.placements
+        for placement in recalled.record.placements
         for offer in placement.offers
         if offer.action == action_id
     ]
-    if action_id not in {str(action.action_id) for action in recalled.catalogue.fallbacks}:
-        return f"{action_id} has no treatment on channel {record.channel}, so it was no candidate"
-    if shown:
-        return f"{action_id} is the fallback of {', '.join(shown)}: nothing that competes was left for a slot"
+    if filled:
+        return (
+            f"{action_id} is the fallback of {', '.join(filled)}: nothing that competes was left for a slot"
+        )
     return f"{action_id} is a fallback: it does not compete, and no slot was left for it"
