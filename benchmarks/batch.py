@@ -37,11 +37,10 @@ from moment.home import Home
 from moment.progress import step
 from serving.adapters.bundles import BundleScorer
 from serving.adapters.database import migrate
-from serving.adapters.identifiers import named_id
 from serving.adapters.instants import to_microseconds
 from serving.adapters.vault import Vault
 from serving.batch.ask import BatchAsk
-from serving.batch.opening import Models, Setup, caller_of, open_duckdb, open_histories
+from serving.batch.opening import Models, Setup, caller_of, decision_id, open_duckdb, open_histories
 from serving.batch.people import People
 from serving.batch.rows import Form
 from serving.batch.running import Bounds, run
@@ -141,6 +140,7 @@ def peer(world: World, customers: int, workers: int, seconds: float) -> None:
     """Decide for a sample one by one, features in memory already, and compare, extrapolated."""
     setup, catalogue = world.setup, world.catalogue
     ask, caller = setup.ask, caller_of(setup.ask)
+    vault = Vault.open(setup.home)
     scorer = BundleScorer(Models.open(setup.home, setup.versions.contract).propensity, catalogue.actions)
     with closing(open_duckdb(setup.home)) as connection:
         span = setup.population.spans(connection, min(_SAMPLE, customers))[0]
@@ -158,7 +158,7 @@ def peer(world: World, customers: int, workers: int, seconds: float) -> None:
         history = known.get(customer_id, newcomer).history
         left = shortlist(request_of(caller, single, catalogue), catalogue, customer, history, AT)
         scores = scorer.score(facts, left.contenders, left.context, ask.slots) if left.contenders else None
-        seed = seed_of(named_id(AT, f"{setup.batch_id}\0{customer_id}"))
+        seed = seed_of(decision_id(vault, AT, setup.batch_id, customer_id))
         choose(left, scores, history, np.random.default_rng(seed))
     each = (time.perf_counter() - started) / len(people.ids)
     worked = (time.process_time() - worked) / len(people.ids)

@@ -17,6 +17,7 @@ import click
 from moment.errors import DependencyError, StepMissing
 from moment.home import Home
 from serving.adapters.file_rates import forget_old
+from serving.adapters.vault import SECRET_FILE, Vault
 from serving.admin_process import AdminProcess
 from serving.bootstrap import load_catalogue, open_keys, open_tokens
 from serving.settings import Settings
@@ -36,7 +37,8 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
     StepMissing
         A command must be run first: the models, the features, a key.
     ConfigurationError
-        The catalogue is wrong, every fault is listed; or it reads what the features lack.
+        The catalogue is wrong, every fault is listed; or it reads what the features lack. The vault's secret
+        is gone, or not the one the records are sealed under.
     DependencyError
         The address is taken.
     """
@@ -60,6 +62,7 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
             "no API key exists, and the service never starts open",
             run="moment keys create --mode test --scope all --out-file",
         )
+    Vault.open(home)
     open_tokens(settings)
     _check_address(settings.host, settings.port, "--host or --port")
     _check_address(settings.admin_host, admin_port(settings), "MOMENT_ADMIN_HOST or --admin-port")
@@ -173,7 +176,8 @@ def _announce(settings: Settings, home: Home, stopping: threading.Event) -> None
     else:
         return
     url = address_of(settings)
-    files = sorted(home.keys.glob("*.key"), key=lambda file: file.stat().st_mtime)
+    found = (file for file in home.keys.glob("*.key") if file.name != SECRET_FILE)
+    files = sorted(found, key=lambda file: file.stat().st_mtime)
     key = str(files[-1]) if files else "KEYFILE"
     body = '{"customer_id": "CUSTOMER", "channel": "web", "placements": [{"name": "home"}]}'
     click.echo(f"Moment answers at {url} (ready after {time.monotonic() - started:.1f} s)")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 from moment.errors import DependencyError
@@ -103,6 +105,27 @@ def _upgrade(path: Path) -> None:
         ) from error
     finally:
         engine.dispose()
+
+
+def overwrite(path: Path, seconds: float = _BUSY_SECONDS) -> bool:
+    """Write the log back and empty it, so that what was deleted lies nowhere; False when readers kept it.
+
+    Raises
+    ------
+    DependencyError
+        The database does not answer.
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        with closing(connect(path)) as connection:
+            connection.execute("PRAGMA busy_timeout = 0")
+            while True:
+                busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy or time.monotonic() > deadline:
+                    return not busy
+                time.sleep(0.05)
+    except sqlite3.Error as error:
+        raise DependencyError(f"the operational database does not answer ({error}); try again") from error
 
 
 class PerThread:

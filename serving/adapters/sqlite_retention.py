@@ -10,10 +10,9 @@ from typing import TypeVar
 import msgspec
 
 from moment.errors import DependencyError
-from serving.adapters.database import PerThread
+from serving.adapters.database import PerThread, overwrite
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import to_microseconds
-from serving.adapters.sqlite_erasure import overwrite
 from serving.adapters.sqlite_reserving import add_used
 from serving.adapters.vault import anonymous_ref
 from serving.ports import Expiry, Pruned

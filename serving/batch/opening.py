@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.population import Population
@@ -27,6 +27,7 @@ from serving.settings import Settings
 from serving.use_cases.access import Caller
 
 if TYPE_CHECKING:
+    from serving.adapters.vault import Vault
     from serving.bundles import PropensityBundle, SegmentationBundle
 
 KEY_ID = "moment-batch"
@@ -107,7 +108,7 @@ def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], No
     from serving.adapters.bundles import BundleSegmenter, PopulationScorer
     from serving.adapters.vault import Vault
 
-    ask = setup.ask
+    ask, vault = setup.ask, Vault.for_names(setup.home)
     catalogue = load_catalogue(setup.settings, setup.population.contract)
     models = Models.open(setup.home, setup.versions.contract)
     if models.versions(catalogue) != setup.versions:
@@ -127,11 +128,16 @@ def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], No
         connection=connection,
         scorer=PopulationScorer(models.propensity, catalogue.candidates),
         segmenter=None if ask.reserve is None else BundleSegmenter(models.segmentation),
-        name_of=lambda customer: named_id(ask.at, f"{setup.batch_id}\0{customer}"),
-        tracking=open_tracking(Vault.open(setup.home)),
+        name_of=lambda customer: decision_id(vault, ask.at, setup.batch_id, customer),
+        tracking=open_tracking(vault),
     )
     form = Form.of(catalogue, placement, content=ask.content)
     return _open_stores(setup, Desk(ask, decider, form, setup.population, connection, NoHistories()))
+
+
+def decision_id(vault: Vault, at: datetime, batch_id: str, customer_id: str) -> str:
+    """Return the id of a customer's decision in a batch, always the same; it tells nobody whose it is."""
+    return named_id(at, vault.blind("decision of a batch", batch_id, customer_id))
 
 
 def _open_stores(setup: Setup, desk: Desk) -> tuple[Callable[[Chunk], Decided], Callable[[], None]]:

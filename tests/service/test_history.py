@@ -7,14 +7,17 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from serving.adapters.database import connect
-from serving.adapters.sqlite_erasure import erase_customer, overwrite
-from serving.adapters.vault import Vault
+from moment.home import Home
+from serving.adapters.database import overwrite
+from serving.adapters.group_commit import GroupCommit
+from serving.adapters.sqlite_erasures import SqliteErasures
+from serving.adapters.vault import SECRET_FILE, Vault
 from tests.service.conftest import Server, moment
 from tests.service.test_service import decide, is_refused
 
@@ -164,6 +167,28 @@ def test_strange_customers_have_no_decisions(client: httpx.Client, customer: str
         assert answer.json()["decisions"] == []
 
 
+def test_the_servers_secret_is_shown_to_nobody_as_a_key(server: Server) -> None:
+    path = server.home.keys / SECRET_FILE
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert SECRET_FILE not in server.output
+    assert path.read_text().strip() not in server.output
+
+
+def test_who_starts_without_the_secret_of_the_records_is_told_so(server: Server, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", server.home.mlruns)
+    home.root.mkdir()
+    for part in ("bundles", "feast"):
+        (home.root / part).symlink_to(server.home.root / part)
+    assert moment(home, "keys", "create", "--mode", "test", "--scope", "all").returncode == 0
+    Vault.open(home)
+    (home.keys / SECRET_FILE).unlink()
+    done = moment(home, "serve", "--port", "0")
+    assert done.returncode != 0
+    assert "keys/vault.key is gone" in done.stderr
+    assert "put it back from a backup" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_cursor_tells_no_more_than_where_a_page_begins(client: httpx.Client) -> None:
     first, second = someone(), someone()
     for customer in (first, second):
@@ -186,12 +211,10 @@ def test_who_is_erased_is_gone_from_every_worker_at_once(server: Server, client:
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(look, range(16))) == {customer}  # both workers have read it
-        with closing(connect(database)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            done = erase_customer(connection, vault, vault.ref(customer), datetime.now(UTC))
-            connection.execute("COMMIT")
+        with closing(GroupCommit(database)) as writer:
+            erasure = SqliteErasures(database, writer, vault).begin(customer, datetime.now(UTC))
         assert set(pool.map(look, range(16))) == {None}
-    assert (done["customer_keys"], done["decisions"]) == (1, 1)
+    assert (erasure.rows["keys"], erasure.rows["decisions"]) == (1, 1)
     assert history(client, customer) == {"customer_id": customer, "decisions": [], "next": None}
     left = client.get(f"/v1/decisions/{erased}").json()
     assert (left["request_id"], left["features"], left["context"]) == (None, [], {})

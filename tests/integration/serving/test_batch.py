@@ -20,13 +20,12 @@ from moment.home import Home
 from moment.progress import SILENT
 from serving.adapters.bundles import BundleScorer, BundleSegmenter
 from serving.adapters.feast_reader import FeastReader
-from serving.adapters.identifiers import named_id
 from serving.adapters.memory import FixedClock
 from serving.adapters.sqlite_consents import SqliteConsents
 from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.adapters.vault import Vault
-from serving.batch.opening import KEY_ID, Models
+from serving.batch.opening import KEY_ID, Models, decision_id
 from serving.batch.starting import Batch, Typed, start
 from serving.batch_cli import batch
 from serving.bootstrap import load_catalogue, open_tracking
@@ -120,8 +119,8 @@ def rows(out: Path) -> list[dict[str, Any]]:
     return found
 
 
-def decision_id(begun: Batch, customer: str) -> str:
-    return named_id(AT, f"{begun.setup.batch_id}\0{customer}")
+def id_of(begun: Batch, customer: str) -> str:
+    return decision_id(Vault.open(begun.setup.home), AT, begun.setup.batch_id, customer)
 
 
 def told(record: DecisionRecord) -> list[dict[str, Any]]:
@@ -150,7 +149,7 @@ def test_a_plan_is_what_single_decisions_would_be(crowd: Served, contacted: Home
     tally = begun.run(SILENT)
     singles_home = copied(contacted, tmp_path)
     with deciding(crowd, singles_home.database, AT) as (decide, _):
-        records = [ask_one(decide, one, decision_id(begun, one)) for one in CUSTOMERS]
+        records = [ask_one(decide, one, id_of(begun, one)) for one in CUSTOMERS]
     expected = [row for record in records for row in told(record)]
     assert [{name: row[name] for name in ROW} for row in rows(out)] == expected
     # and the sample has in it what it is to compare
@@ -228,7 +227,7 @@ def test_reservations_are_those_of_single_decisions_and_live_as_long_as_asked(
         kept = connection.execute(live, (until,)).fetchall()
     assert kept == sorted((row["tracking_id"], row["action"]) for row in given)
     with deciding(crowd, home.database, AT) as (decide, ledger):
-        record = decide.records.find(decision_id(begun, given[0]["customer_id"]))
+        record = decide.records.find(id_of(begun, given[0]["customer_id"]))
         assert record is not None
         assert record.key_id == KEY_ID
         assert record.mode is Mode.LIVE

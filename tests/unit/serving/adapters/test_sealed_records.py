@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from moment.errors import DependencyError
-from serving.adapters.database import connect, migrate
+from serving.adapters.database import connect, migrate, overwrite
 from serving.adapters.sqlite_contacts import SqliteContacts
-from serving.adapters.sqlite_erasure import erase_customer, overwrite
+from serving.adapters.sqlite_erasures import SqliteErasures
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.adapters.vault import Vault
 from serving.decision.contact_plan import Lookback
@@ -100,10 +100,10 @@ class Stores:
             offer, "rejected", outcome_id=outcome_id, occurred_at=NOW, reported_at=NOW
         )
 
-    def erase(self, customer: str = CANARY) -> dict[str, int]:
-        ref = self.vault.ref(customer)
-        erased = self.records.writer.submit(lambda db: erase_customer(db, self.vault, ref, NOW)).result(5)
-        return dict(erased)
+    def erase(self, customer: str = CANARY) -> None:
+        erasures = SqliteErasures(self.path, self.records.writer, self.vault)
+        erasures.begin(customer, NOW)
+        erasures.close()
 
     def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(self.path)) as connection:
@@ -277,26 +277,10 @@ class TestErasing:
         assert stores.records.history(CANARY, Past(Mode.TEST, 10)) == ()
         assert stores.records.find_request("key_1", "r1") is None
         assert stores.records.find("d3") == record(3, customer="ben")
-        # One customer still counts as one, under a name nobody can find from theirs
         refs = stores.rows("SELECT DISTINCT customer_ref FROM decisions WHERE personal IS NULL")
-        assert len(refs) == 1
-        assert str(refs[0][0]).startswith("erased:")
+        assert refs == [(None,)]
 
-    def test_rows_are_counted_and_erasing_again_changes_nothing(self, stores: Stores) -> None:
-        stores.keep(record(1), offer="d1.1")
-        stores.outcome("d1.1")
-        stores.ledger.link(CANARY, "cookie")
-        assert stores.erase() == {
-            "customer_keys": 1,
-            "decisions": 1,
-            "contacts": 1,
-            "outcomes": 1,
-            "identity_links": 2,
-            "contact_versions": 2,
-        }
-        assert set(stores.erase().values()) == {0}
-
-    def test_no_table_holds_their_reference_but_that_of_destroyed_keys(self, stores: Stores) -> None:
+    def test_no_table_holds_their_reference_but_what_says_they_were_erased(self, stores: Stores) -> None:
         stores.keep(record(1, request_id="r"), offer="d1.1")
         stores.outcome("d1.1")
         stores.ledger.link(CANARY, "cookie")
@@ -312,11 +296,9 @@ class TestErasing:
             for row in stores.rows(f"SELECT * FROM {table}")
             if ref in row
         }
-        assert found == {"customer_keys"}
+        assert found == {"customer_keys", "tombstones"}
         assert overwrite(stores.path)
-        at_rest = stores.at_rest()
-        assert wrapped not in at_rest
-        assert at_rest.count(ref.encode()) == 1
+        assert wrapped not in stores.at_rest()
 
     def test_overwriting_says_when_a_reader_keeps_the_log(self, stores: Stores) -> None:
         stores.keep(record(1))
@@ -341,19 +323,6 @@ class TestErasing:
             CANARY, mode=Mode.TEST, now=NOW, back=Lookback(NOW - DAY, NOW - DAY, NOW.date())
         )
         assert (standing.history.contacts, standing.history.outcomes, standing.version) == ((), (), 0)
-
-    def test_who_shared_a_history_is_decided_for_again(self, stores: Stores) -> None:
-        stores.keep(record(1), offer="d1.1")
-        stores.ledger.link(CANARY, "cookie")
-        back = Lookback(NOW - DAY, NOW - DAY, NOW.date())
-        before = stores.ledger.read("cookie", mode=Mode.TEST, now=NOW, back=back)
-        assert [one.tracking_id for one in before.history.contacts] == ["d1.1"]
-        stores.erase()
-        after = stores.ledger.read("cookie", mode=Mode.TEST, now=NOW, back=back)
-        assert after.history.contacts == ()
-        assert after.version > before.version
-        with pytest.raises(StaleHistory):
-            stores.keep(record(2, customer="cookie"), offer="d2.1", version=before.version)
 
     def test_a_decision_under_way_is_made_again(self, stores: Stores) -> None:
         stores.keep(record(1), offer="d1.1")

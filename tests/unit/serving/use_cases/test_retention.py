@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from moment.home import Home
-from serving.adapters.database import connect, migrate
+from serving.adapters.database import connect, migrate, overwrite
 from serving.adapters.memory import FixedClock
 from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
@@ -202,8 +202,6 @@ def test_a_reader_who_stays_is_told_of(house: House, monkeypatch: pytest.MonkeyP
 
 
 def _overwrite(path: Path) -> bool:
-    from serving.adapters.sqlite_erasure import overwrite
-
     return overwrite(path, seconds=0)
 
 
