@@ -42,6 +42,7 @@ COMMANDS: dict[str, Mounted] = {
     ),
     "models": Mounted("training.cli", "List and show trained models."),
     "catalogue": Mounted("serving.cli", "Check and show a catalogue of actions and policies."),
+    "erase": Mounted("serving.cli", "Erase a customer, for good: from every store and every file of Moment."),
     "keys": Mounted("serving.cli", "Create, list and revoke API keys."),
     "records": Mounted("serving.cli", "Remove records whose time is over."),
     "decide": Mounted("serving.cli", "Decide for CUSTOMER here and now, without a server, and say why."),

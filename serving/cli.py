@@ -11,6 +11,7 @@ from serving.batch_cli import batch
 from serving.case_cli import case
 from serving.catalogue.cli import catalogue
 from serving.decisions_cli import decisions
+from serving.erase_cli import erase
 from serving.keys_cli import keys
 from serving.records_cli import records
 
@@ -38,6 +39,7 @@ cli.add_command(case)
 cli.add_command(catalogue)
 cli.add_command(decisions)
 cli.add_command(keys)
+cli.add_command(erase)
 cli.add_command(records)
 
 

@@ -61,6 +61,7 @@ ON CONFLICT (customer_ref) DO UPDATE SET pending = excluded.pending, finished_at
 _STEP = "UPDATE tombstones SET receipt = ? WHERE customer_ref = ?"
 _FINISH = "UPDATE tombstones SET finished_at = ?, pending = NULL WHERE customer_ref = ?"
 _UNFINISHED = "SELECT tombstone_id, pending FROM tombstones WHERE finished_at IS NULL ORDER BY asked_at"
+_HAS_KEY = "SELECT 1 FROM customer_keys WHERE customer_ref = ? AND wrapped_key IS NOT NULL"
 _CHECKPOINTS = 20
 
 
@@ -180,7 +181,10 @@ class SqliteErasures:
 
 
 def _take_out(connection: sqlite3.Connection, vault: Vault, refs: list[str], at: datetime) -> dict[str, int]:
-    rows: dict[str, int] = {"keys": sum(vault.destroy(connection, one, at) for one in refs)}
+    had_keys = sum(connection.execute(_HAS_KEY, (one,)).fetchone() is not None for one in refs)
+    rows: dict[str, int] = {"keys": had_keys}
+    for one in refs:
+        vault.destroy(connection, one, at)
     several = [(one,) for one in refs]
     for table, change in DETACHED.items():
         rows[table] = connection.executemany(
