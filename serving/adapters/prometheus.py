@@ -26,6 +26,8 @@ PREFIX = "moment_"
 _every_worker: Any = multiprocess.MultiProcessCollector
 _mark_process_dead: Any = multiprocess.mark_process_dead
 
+# Plain numbers: they are compared with each candidate of each decision
+_LIMIT_REACHED, _OUTRANKED = int(Reason.LIMIT_REACHED), int(Reason.OUTRANKED)
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 _AGE_SECONDS = (10.0, 60.0, 600.0, 3600.0, 6 * 3600.0, 86400.0, 2 * 86400.0, 7 * 86400.0, 30 * 86400.0)
@@ -131,13 +133,13 @@ class PrometheusTelemetry:
     def _reached(self, record: DecisionRecord, catalogue: Catalogue) -> Iterator[str]:
         """Return the name of each policy that stopped an action, once."""
         considered = record.considered
-        if Reason.LIMIT_REACHED not in considered.reason:
+        if _LIMIT_REACHED not in considered.reason:
             return
         if self._policies[0] is not catalogue:
             self._policies = catalogue, [policy.name for policy in catalogue.contact_policies]
         names = self._policies[1]
         pairs = zip(considered.reason, considered.rule, strict=True)
-        for index in {rule for reason, rule in pairs if reason == Reason.LIMIT_REACHED}:
+        for index in {rule for reason, rule in pairs if reason == _LIMIT_REACHED}:
             yield names[index]
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
@@ -227,7 +229,7 @@ def _best_left(record: DecisionRecord) -> dict[int, float]:
     best: dict[int, float] = {}
     columns = record.considered
     for number, reason, priority in zip(columns.placement, columns.reason, columns.priority, strict=True):
-        if reason == Reason.OUTRANKED and priority is not None and priority > best.get(number, -1.0):
+        if reason == _OUTRANKED and priority is not None and priority > best.get(number, -1.0):
             best[number] = priority
     return best
 

@@ -157,6 +157,8 @@ def _refusal(message: str) -> InvalidRequest:
 
 def _plain(message: str) -> str:
     """Return the decoder's words in ours; it names types, never a value."""
+    if message.startswith("Invalid enum value"):
+        return "this is none of the words it may be; GET /openapi.json lists them"
     return message[:1].lower() + message[1:].replace("`", "")
 
 
