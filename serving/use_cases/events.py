@@ -12,6 +12,7 @@ from enum import StrEnum
 from features.realtime import Event
 from serving.ports import Clock, EventJournal, JournalEntry, Verdict
 from serving.records import Mode
+from serving.telemetry import UNTOLD, Telemetry
 from serving.use_cases.access import Caller
 from serving.use_cases.event_checks import Refusal, Rejected, ReportedEvent, Sound, check
 
@@ -51,6 +52,7 @@ class TakeEvents:
 
     journal: EventJournal
     clock: Clock
+    telemetry: Telemetry = UNTOLD
 
     async def __call__(self, caller: Caller, events: Sequence[ReportedEvent]) -> tuple[EventTaken, ...]:
         """Take events; return when they are on the disk and, as a rule, seen by decisions.
@@ -74,7 +76,10 @@ class TakeEvents:
             )
             verdicts = iter(journaled.verdicts)
             await asyncio.wait([asyncio.wrap_future(journaled.visible)], timeout=VISIBLE_SECONDS)
-        return tuple(_taken(reported, found, verdicts) for reported, found in checked)
+        taken = tuple(_taken(reported, found, verdicts) for reported, found in checked)
+        for one in taken:
+            self.telemetry.item("event", one.verdict)
+        return taken
 
 
 def _entry(reported: ReportedEvent, sound: Sound, mode: Mode, now: datetime) -> JournalEntry:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from serving.decision.catalogue import Catalogue
 from serving.ports import CLOCK_SKEW, Clock, OutcomeReport, Outcomes, Reporter, Verdict
 from serving.records import Mode
+from serving.telemetry import UNTOLD, Telemetry
 from serving.use_cases.access import EARLIEST, LATEST, Caller
 from serving.use_cases.tracking import Tracking
 
@@ -105,12 +106,15 @@ class TakeOutcomes:
         Knows which tracking ids were given out.
     kinds
         What may be reported.
+    telemetry
+        Counts verdicts.
     """
 
     outcomes: Outcomes
     tracking: Tracking
     clock: Clock
     kinds: tuple[str, ...] = KINDS
+    telemetry: Telemetry = UNTOLD
 
     async def __call__(
         self, caller: Caller | None, reported: Sequence[ReportedOutcome]
@@ -131,7 +135,10 @@ class TakeOutcomes:
             kept = self.outcomes.append(sound, by=by, received_at=now)
             done: tuple[Verdict, ...] = await asyncio.wrap_future(kept)
             verdicts = iter(done)
-        return tuple(_taken(one, found, verdicts) for one, found in checked)
+        taken = tuple(_taken(one, found, verdicts) for one, found in checked)
+        for one in taken:
+            self.telemetry.item("outcome", one.verdict)
+        return taken
 
     def _checked(
         self, caller: Caller | None, reported: ReportedOutcome, now: datetime
