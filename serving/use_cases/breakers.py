@@ -80,6 +80,12 @@ class Condition:
         """Return what follows when a call goes well. One that began before it opened proves nothing."""
         return self if self.state is State.OPEN else Condition(late=self.late)
 
+    def withdrawn(self, now: float) -> Condition:
+        """Return what follows when a call had no chance: a trial is to be made again."""
+        if self.state is not State.HALF_OPEN:
+            return self
+        return replace(self, state=State.OPEN, reopens_at=now)
+
     def failed(self, tolerance: Tolerance, now: float) -> Condition:
         """Return what follows when a call fails, or takes too long."""
         failures = self.failures + 1
@@ -124,7 +130,7 @@ class Breaker:
         return self._condition.admits(self._tolerance, self._clock())
 
     def admit(self) -> bool:
-        """Begin a call, or say that none may begin. A call that has begun ends in one of the next three."""
+        """Begin a call, or say that none may begin. A call that has begun ends in one of the next four."""
         with self._lock:
             admitted = self._condition.admits(self._tolerance, self._clock())
             if admitted:
@@ -140,6 +146,11 @@ class Breaker:
         """Note that a call failed."""
         with self._lock:
             self._become(self._condition.failed(self._tolerance, self._clock()))
+
+    def withdrew(self) -> None:
+        """Note that a call was taken back before it had a fair chance."""
+        with self._lock:
+            self._condition = self._condition.withdrawn(self._clock())
 
     def gave_up(self) -> None:
         """Note that nobody waits any more for a call that is out; `returned` tells when it is back."""

@@ -27,6 +27,9 @@ _log = logging.getLogger("moment.deadline")
 _SHORTEST = 0.005
 """Waiting for less is of no use."""
 
+_FAIR_SHARES = 5
+"""A dependency that has had this part of a deadline had its chance."""
+
 _IDLE_SECONDS = 30.0
 """A thread that has had nothing to do for so long ends."""
 
@@ -55,6 +58,8 @@ class Deadline:
     def __init__(self, seconds: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._end = None if seconds is None else clock() + seconds
+        self.fair = 0.0 if seconds is None else seconds / _FAIR_SHARES
+        """What has had less time than this is not to blame."""
 
     def left(self) -> float | None:
         """Return the seconds left, 0 when it is past."""
@@ -83,6 +88,7 @@ class Errand:
         self._without = without
         self._lock = threading.Lock()
         self._waits_for: str | None = None
+        self._since = 0.0
         self._given_up = False
 
     def ask(self, name: str, call: Callable[[], T]) -> T:
@@ -101,7 +107,7 @@ class Errand:
             if name in self._without or not breaker.admit():
                 self.degraded.add(name)
                 raise Gone(name)
-            self._waits_for = name
+            self._waits_for, self._since = name, time.monotonic()
         failure: Exception | None = None
         try:
             return call()
@@ -132,10 +138,10 @@ class Errand:
         future.add_done_callback(partial(_settle, breaker))
         return future
 
-    def give_up(self) -> str | None:
-        """Give up if it waits for something, and return for what; None: it is computing, and goes on."""
+    def give_up(self, fair: float = 0.0) -> str | None:
+        """Give up if it has waited so many seconds for something, and return for what; else it goes on."""
         with self._lock:
-            if self._waits_for is None or self._given_up:
+            if self._waits_for is None or self._given_up or time.monotonic() - self._since < fair:
                 return None
             self._given_up = True
             self._breakers[self._waits_for].gave_up()
@@ -316,7 +322,7 @@ async def _stuck(errand: Errand, waiting: asyncio.Future[T], deadline: Deadline)
         done, _ = await asyncio.wait({waiting}, timeout=deadline.patience())
         if done:
             return None
-        stuck = errand.give_up()
+        stuck = errand.give_up(deadline.fair)
         if stuck is not None:
             return stuck
         if deadline.left() == 0:
@@ -334,11 +340,15 @@ async def recorded(future: Future[T], breaker: Breaker, deadline: Deadline) -> T
         begun may stand, unacknowledged.
     """
     waiting = asyncio.wrap_future(future)
-    done, _ = await asyncio.wait({waiting}, timeout=deadline.left())
+    left = deadline.left()
+    done, _ = await asyncio.wait({waiting}, timeout=left)
     if done:
         return waiting.result()
     waiting.cancel()
-    breaker.failed()
+    if left is not None and left < deadline.fair:
+        breaker.withdrew()
+    else:
+        breaker.failed()
     raise DependencyError(
         "it could not be recorded in time; ask again, under the same request_id if it has one"
     )

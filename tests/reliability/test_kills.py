@@ -22,10 +22,12 @@ from tests.reliability.channel import Channel
 from tests.reliability.faults import FULL, Service, SmallService, everybody, small_home
 
 SEED = "kills-1"
-KILLS = 200 if FULL else 6
+KILLS = 200 if FULL else 5
 CHANNELS = 4
 CUSTOMERS = 8
 MOST = 2
+
+pytestmark = pytest.mark.timeout(3600 if FULL else 300)
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,20 @@ def test_when_it_has_rested_one_call_is_tried_and_closes_it() -> None:
     assert breaker.condition == Condition()
 
 
+def test_a_trial_that_had_no_chance_is_made_again_at_once() -> None:
+    watch = Watch()
+    breaker = opened(watch)
+    watch.at = 1.0
+    assert breaker.admit()
+    breaker.withdrew()
+    assert breaker.admit()
+    assert not breaker.admit()
+    closed = Breaker(TOLERANCE, watch)
+    assert closed.admit()
+    closed.withdrew()
+    assert closed.condition == Condition()
+
+
 def test_each_trial_that_fails_doubles_the_rest_up_to_the_longest() -> None:
     watch = Watch()
     breaker = opened(watch)

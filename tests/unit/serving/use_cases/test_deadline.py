@@ -198,6 +198,23 @@ def test_a_record_that_is_not_begun_in_time_is_taken_back() -> None:
     assert breakers["records"].condition.state is State.OPEN
 
 
+def test_a_store_that_had_no_time_is_not_to_blame() -> None:
+    now = [0.0]
+    breakers, deadline = Breakers(Tolerance(failures=1)), Deadline(1.0, lambda: now[0])
+    now[0] = 0.99
+    with pytest.raises(DependencyError, match="in time"):
+        asyncio.run(recorded(Future[str](), breakers["records"], deadline))
+    assert breakers["records"].condition.state is State.CLOSED
+    errand, store = Errand(breakers), Hanging()
+    thread = threading.Thread(target=lambda: errand.ask_or("features", store, ""))
+    thread.start()
+    assert store.asked.acquire(timeout=FOREVER)
+    assert errand.give_up(fair=FOREVER) is None
+    store.let_go.set()
+    thread.join()
+    assert errand.degraded == set()
+
+
 def test_what_is_not_recorded_counts_against_the_store_of_records() -> None:
     breakers = Breakers(Tolerance(failures=2))
     for _ in range(2):
