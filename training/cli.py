@@ -70,6 +70,7 @@ def training_set_command(out: Path | None, catalogue: Path | None, *, as_json: b
     _show(table)
     for reason, count in data.left_out.items():
         click.echo(f"Left out: {count:,} presentations ({reason}).")
+    click.echo(data.consents)
     click.echo(f"{len(data.layout.columns)} columns a row. Data {data.digest[:12]}.")
     click.echo(f"Written to {out}." if out else "Write them down with --out FILE.")
     click.echo("\nNext: moment train propensity")

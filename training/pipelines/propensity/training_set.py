@@ -20,15 +20,15 @@ from moment.home import Home
 from moment.progress import step
 from serving import catalogue as catalogues
 from serving.bundles import action_facts
-from training.pipelines.propensity import nodes
+from training.pipelines.propensity import consents, nodes
 from training.pipelines.propensity.settings import PropensitySettings
 
 GROCERIES = Path(catalogues.__file__).parent / "examples" / "groceries.yaml"
 """The catalogue that comes with Moment."""
 
 _PRESENTATIONS = """
-    SELECT presentation_id, customer_id, action_id, campaign_id, campaign_kind, exposure, occurred_at,
-           window_ends_at, offers_together
+    SELECT presentation_id, customer_id, action_id, channel, campaign_id, campaign_kind, exposure,
+           occurred_at, window_ends_at, offers_together
     FROM presentations
     WHERE window_ends_at IS NOT NULL
 """
@@ -63,6 +63,8 @@ class TrainingSet:
         How many presentations are in neither part, by reason.
     snapshots
         Times of the feature snapshots the rows were answered from, oldest first.
+    consents
+        In a line: what was masked for want of consent, or what was assumed.
     digest
         SHA-256 of what the set was made from: lake, features and catalogue.
     """
@@ -77,6 +79,7 @@ class TrainingSet:
     record: nodes.Record
     left_out: Mapping[str, int]
     snapshots: tuple[datetime, ...]
+    consents: str
     digest: str
 
     def describe(self) -> Described:
@@ -88,6 +91,7 @@ class TrainingSet:
             },
             left_out=self.left_out,
             columns=self.layout.names,
+            consents=self.consents,
             digest=self.digest,
         )
 
@@ -104,6 +108,8 @@ class Described:
         Presentations in neither, by reason.
     columns
         Names of the model's columns, in order.
+    consents
+        What was masked for want of consent, or what was assumed.
     digest
         SHA-256 of what the set was made from.
     """
@@ -111,6 +117,7 @@ class Described:
     parts: Mapping[str, nodes.RowsUsed]
     left_out: Mapping[str, int]
     columns: tuple[str, ...]
+    consents: str
     digest: str
 
 
@@ -138,10 +145,12 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
         asked, position = nodes.questions(rows)
         customers = store.historical(asked)
         snapshots = _check_no_leak(home, store, asked, customers)
+        channels = rows["channel"].groupby(position).agg(frozenset).tolist()
+        seen = consents.mask(customers, asked, channels, store.contract, consents.read_consents(home))
     with step(f"Build {len(rows):,} rows of customer, action and context"):
         whole = propensity_layout(store.contract, actions.values())
         layout = nodes.narrowed(whole, settings.leave_out)
-        frame = nodes.assemble(rows, customers, position, actions, layout)
+        frame = nodes.assemble(rows, seen.features, position, actions, layout)
     parts = (lake.digest(home), store.contract.digest(), hashlib.sha256(path.read_bytes()).hexdigest())
     return TrainingSet(
         rows=rows,
@@ -157,6 +166,7 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
             "window spans the split": int((~split.used).sum()),
         },
         snapshots=snapshots,
+        consents=seen.statement,
         digest=hashlib.sha256("".join(parts).encode()).hexdigest(),
     )
 
