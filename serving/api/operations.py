@@ -81,6 +81,7 @@ OPERATIONS = (
             "test-only",
             "body-too-slow",
             "request-id-reused",
+            "answer-withdrawn",
             "body-too-large",
             "unsupported-media-type",
             "unknown-field",

@@ -57,6 +57,7 @@ _KINDS = {
     "rate-limited": Kind(429, "The key asks too often"),
     "too-many-customers": Kind(429, "The key asked about too many customers"),
     "request-id-reused": Kind(409, "The request id stands for another request"),
+    "answer-withdrawn": Kind(409, "The earlier answer may not be given again"),
     "body-too-large": Kind(413, "The body is too large"),
     "unsupported-media-type": Kind(415, "The body must be plain application/json"),
     "unknown-field": Kind(422, "The field is not known"),

@@ -52,6 +52,7 @@ from serving.use_cases.deadline import Deadline, Errand, Gone, Hands, recorded, 
 from serving.use_cases.question import DEFAULT_CONSENT, Question, Stages, customer_of, request_of
 from serving.use_cases.recording import Deliberation, record_of, tracking_ids
 from serving.use_cases.tracking import Tracking
+from serving.use_cases.withdrawal import still_stands
 
 HANDS = 4
 """How many decisions a process works on at a time: while one waits for a store, others go on."""
@@ -237,9 +238,23 @@ class Decide:
         entry = errand.ask(REQUESTS, lambda: self.records.find_request(caller.key_id, request_id))
         if entry is None:
             return None
+        if entry.request_sha256 == ask.body_sha256:
+            self._confirm(errand, caller, ask, entry.record)
         known: Future[Entry] = Future()
         known.set_result(entry)
         return known
+
+    def _confirm(self, errand: Errand, caller: Caller, ask: Ask, record: DecisionRecord) -> None:
+        """Refuse to answer as before when the customer has withdrawn since what the answer rests on."""
+        whose = None if record.personal is None else record.personal.customer_id
+        consent = self._consent(errand, caller, replace(ask, customer_id=whose), self.clock())
+        if not still_stands(record, consent):
+            raise InvalidRequest(
+                "the customer's consents have changed since this request was answered; ask again under a new "
+                "request_id",
+                code="answer-withdrawn",
+                field="request_id",
+            )
 
     def _again(self, errand: Errand, attempt: Attempt) -> Attempt:
         if attempt.question is None:

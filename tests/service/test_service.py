@@ -100,6 +100,7 @@ def test_a_customer_nobody_knows_gets_a_decision(client: httpx.Client, customer:
 
 def test_one_request_asked_by_many_at_once_is_decided_once(server: Server) -> None:
     body = json.dumps({**BODY, "request_id": "many-at-once"}).encode()
+    before = decisions_of(server)
 
     def ask(_: int) -> bytes:
         with server.client() as client:
@@ -110,9 +111,12 @@ def test_one_request_asked_by_many_at_once_is_decided_once(server: Server) -> No
     with ThreadPoolExecutor(16) as pool:
         answers = set(pool.map(ask, range(48)))
     assert len(answers) == 1
+    assert decisions_of(server) == before + 1
+
+
+def decisions_of(server: Server) -> int:
     with closing(sqlite3.connect(server.home.database)) as database:
-        query = "SELECT count(*) FROM decisions WHERE request_id = 'many-at-once'"
-        assert database.execute(query).fetchone() == (1,)
+        return int(database.execute("SELECT count(*) FROM decisions").fetchone()[0])
 
 
 def test_many_clients_are_all_answered(server: Server) -> None:

@@ -47,3 +47,17 @@ def test_every_wrong_value_is_reported_at_once() -> None:
         "MOMENT_BODY_SECONDS",
     ]
     assert "'moment.example' is no IP address; write e.g. 127.0.0.1" in str(refused.value)
+
+
+def test_pages_that_may_report_are_named_as_browsers_name_them() -> None:
+    read = Settings.read({"MOMENT_BROWSER_ORIGINS": "https://shop.example, http://127.0.0.1:8080"})
+    assert read.browser_origins == ("https://shop.example", "http://127.0.0.1:8080")
+    assert Settings().browser_origins == ()
+
+
+@pytest.mark.parametrize(
+    "origins", ["*", "shop.example", "https://shop.example/", "https://a.example,", "null"]
+)
+def test_what_is_no_origin_is_refused_at_start(origins: str) -> None:
+    with pytest.raises(ConfigurationError, match="write e.g. https://shop.example"):
+        Settings.read({"MOMENT_BROWSER_ORIGINS": origins})
