@@ -22,7 +22,7 @@ from serving.decision.actions import Action, Candidate
 from serving.decision.contact_plan import Lookback
 from serving.decision.decision import Scores
 from serving.decision.reasons import Reason
-from serving.decision.values import Scalar
+from serving.decision.values import ActionId, Forced, Scalar
 from serving.ports import CustomerFacts, Scorer, Segmenter, Standing
 from serving.records import DecisionRecord, Mode, dump, load
 from serving.use_cases.deciding_again import ScoresFrom
@@ -91,6 +91,23 @@ class CurveScorer:
         return Scores(raw=raw, propensity=raw**1.1, evidence=worth * 10)
 
 
+class FlakyScorer(CurveScorer):
+    """The same model, which may be away."""
+
+    away = False
+
+    def score(
+        self,
+        customer: CustomerFacts,
+        contenders: Sequence[Candidate],
+        context: Mapping[str, Scalar],
+        slots: int,
+    ) -> Scores:
+        if type(self).away:
+            raise DependencyError("the model is away")
+        return super().score(customer, contenders, context, slots)
+
+
 SEGMENTER = RuleSegmenter(lambda known: "Spenders" if (known.values.get("spend") or 0) > 50 else None)  # type: ignore[operator]
 
 
@@ -115,7 +132,7 @@ def shop_of(known: Mapping[str, CustomerFacts], change: tuple[str, str] = EXPLOR
         more=POLICIES,
         change=change,
         features=MemoryFeatures(CONTRACT, known),
-        scorer=CurveScorer(),
+        scorer=FlakyScorer(),
         consents=agreeing(*list(known)[::2]),
     )
     shop.decide = replace(shop.decide, segmenter=SEGMENTER)
@@ -153,17 +170,22 @@ def a_thousand() -> tuple[Shop, tuple[DecisionRecord, ...]]:
             context={} if rng.random() < 0.3 else sent,
             request_id=f"r{number}",
         )
+        mode = Mode.LIVE if rng.random() < 0.8 else Mode.TEST
+        if mode is Mode.TEST and number % 3 == 0:
+            asked = replace(asked, force=Forced(ActionId("new-hours")))
         disturb(shop, number, steady)
-        record = shop.decide(caller(Mode.LIVE if rng.random() < 0.8 else Mode.TEST), asked)
+        record = shop.decide(caller(mode), asked)
         shop.contacts.read = steady  # type: ignore[method-assign]
-        shop.features.broken = False
+        shop.features.broken = FlakyScorer.away = False
         made.append(record)
         report(shop, record, rng)
     return shop, tuple(load(dump(record)) for record in made)
 
 
 def disturb(shop: Shop, number: int, steady: Callable[..., Standing]) -> None:
-    """Now and then the contact store is gone, or somebody else decides for the customer meanwhile."""
+    """Now and then a store or the model is gone, or somebody else decides for the customer meanwhile."""
+    FlakyScorer.away = number % 25 == 5
+    shop.features.broken = number % 25 == 6
     if number % 25 == 3:
 
         def gone(*_: object, **__: object) -> Standing:
@@ -212,11 +234,11 @@ def test_the_thousand_went_every_way_a_decision_can() -> None:
     reasons = {reason for record in records for reason in record.considered.reason}
 
     assert {record.attempt for record in records} >= {1, 2, 4}
-    assert {offer.kind for offer in offers} == {"arbitrated", "mandatory", "fallback"}
+    assert {offer.kind for offer in offers} == {"arbitrated", "mandatory", "fallback", "forced"}
+    assert {name for record in records for name in record.degraded} >= {"contacts", "features", "propensity"}
     assert {arm.arm for record in records for arm in record.experiments} == {"pushed", "bold"}
     assert any(record.control for record in records)
     assert any(record.held_out for record in records)
-    assert any("contacts" in record.degraded for record in records)
     assert any(0 < offer.action_probability < 1 for offer in offers)
     assert reasons >= {
         Reason.VOLUME_REACHED,
