@@ -7,7 +7,6 @@ import pytest
 from moment.errors import DependencyError, InvalidRequest
 from serving.adapters.identifiers import utc_now
 from serving.adapters.memory_consents import MemoryErasures
-from serving.decision.values import ProfileKind
 from serving.ports import Erasure, Scope
 from serving.records import Mode
 from serving.use_cases.erase import EraseCustomer
@@ -63,4 +62,3 @@ def test_an_erased_customer_exports_as_nobody() -> None:
     assert (before.facts.found, len(before.consents)) == (True, 1)
     nobody = desk.export(caller(Mode.LIVE), "nobody")
     assert (after.facts.found, after.consents) == (nobody.facts.found, nobody.consents) == (False, ())
-    assert ProfileKind.NONE == "none"
