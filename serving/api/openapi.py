@@ -22,6 +22,7 @@ from serving.api import (
 )
 from serving.api.examples import JSON
 from serving.api.operations import Operation, Parameter
+from serving.api.problem_examples import SAID
 from serving.api.problems import KINDS, MEDIA_TYPE, Problem, problem
 
 OPERATIONS = (
@@ -34,6 +35,32 @@ OPERATIONS = (
 )
 
 _REFERENCE = "#/components/schemas/{name}"
+
+_SECONDS: JSON = {
+    "description": "Seconds to wait before asking again.",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[1-9][0-9]*$"},
+}
+_CHALLENGE: JSON = {"description": "How to say who asks.", "required": True, "schema": {"type": "string"}}
+_HEADERS: Mapping[int, dict[str, JSON]] = {
+    401: {"WWW-Authenticate": _CHALLENGE},
+    429: {"Retry-After": _SECONDS},
+    503: {"Retry-After": _SECONDS},
+}
+
+_OF_A_DECISION = ("readDecision", "explainDecision", "replayDecision")
+_LINKS: Mapping[str, dict[str, JSON]] = {
+    "makeDecision": {
+        name: {"operationId": name, "parameters": {"decision_id": "$response.body#/decision_id"}}
+        for name in _OF_A_DECISION
+    }
+}
+"""Where the answer of one call leads to another."""
+
+_NOT_BOTH: JSON = {"not": {"required": ["customer_id", "identity"]}}
+_JUST_ONE: JSON = {"oneOf": [{"required": ["customer_id"]}, {"required": ["identity"]}]}
+_RULES: Mapping[str, JSON] = {"DecisionRequest": _NOT_BOTH, "EventReported": _JUST_ONE}
+"""What JSON Schema can say of a body beyond its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +79,8 @@ def document() -> Document:
     """Return the description."""
     structs = [Problem, *_structs()]
     _, components = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
+    for name, rule in _RULES.items():
+        components[name] |= rule
     paths: dict[str, dict[str, JSON]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
@@ -102,6 +131,7 @@ def _operation(operation: Operation) -> JSON:
             "200": {
                 "description": str(operation.answer.__doc__).strip(),
                 "content": {"application/json": _content(operation.answer, operation.answers)},
+                **({"links": _LINKS[operation.name]} if operation.name in _LINKS else {}),
             },
             **_refusals(operation.problems),
         },
@@ -142,17 +172,15 @@ def _refusals(codes: Sequence[str]) -> dict[str, JSON]:
     """Return one response per status, with an example per code."""
     ordered = sorted(codes, key=lambda code: KINDS[code].status)
     return {
-        str(status): _refusal(list(group))
+        str(status): _refusal(status, list(group))
         for status, group in groupby(ordered, key=lambda code: KINDS[code].status)
     }
 
 
-def _refusal(codes: list[str]) -> JSON:
-    shown: dict[str, JSON] = {
-        code: msgspec.to_builtins(problem(code, "What is wrong, and the way out, in one line."))
-        for code in codes
-    }
-    return {
+def _refusal(status: int, codes: list[str]) -> JSON:
+    shown: dict[str, JSON] = {code: msgspec.to_builtins(problem(code, *SAID[code])) for code in codes}
+    described: dict[str, JSON] = {
         "description": "; ".join(KINDS[code].title for code in codes),
         "content": {MEDIA_TYPE: _content(Problem, shown)},
     }
+    return described | ({"headers": _HEADERS[status]} if status in _HEADERS else {})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from html import escape
 
-from serving.api.openapi import Document
-from serving.api.operations import OPERATIONS, Operation
+from serving.api.openapi import OPERATIONS, Document
+from serving.api.operations import Operation
 from serving.api.problems import KINDS
 
 _STYLE = """

@@ -13,8 +13,9 @@ from litestar import Litestar
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import serving
-from serving.api.openapi import document
-from serving.api.operations import OPERATIONS, Operation
+from serving.api.openapi import OPERATIONS, document
+from serving.api.operations import Operation
+from serving.api.problem_examples import SAID
 from serving.api.problems import KINDS
 from tests.unit.serving.api.conftest import Counter
 
@@ -60,6 +61,30 @@ def test_every_problem_has_an_example_with_its_status() -> None:
                         shown |= {(code, status) for code in content["examples"]}
     everywhere = {"method-not-allowed"}
     assert shown == {(code, str(kind.status)) for code, kind in KINDS.items() if code not in everywhere}
+
+
+def test_every_problem_shown_says_what_is_wrong_in_one_line_of_its_own() -> None:
+    assert set(SAID) == set(KINDS)
+    assert len({said.detail for said in SAID.values()}) == len(SAID)
+    assert not any("\n" in said.detail for said in SAID.values())
+
+
+def test_what_asks_to_wait_describes_for_how_long() -> None:
+    responses = [
+        (status, response)
+        for item in DESCRIBED["paths"].values()
+        for operation in item.values()
+        for status, response in operation["responses"].items()
+    ]
+    assert {status for status, response in responses if "Retry-After" in response.get("headers", {})} == {
+        "429",
+        "503",
+    }
+
+
+def test_a_decision_leads_to_its_record_explanation_and_replay() -> None:
+    links = DESCRIBED["paths"]["/v1/decisions"]["post"]["responses"]["200"]["links"]
+    assert set(links) == {"readDecision", "explainDecision", "replayDecision"}
 
 
 def test_every_code_raised_anywhere_in_serving_is_a_known_problem() -> None:
