@@ -59,5 +59,5 @@ def test_pages_that_may_report_are_named_as_browsers_name_them() -> None:
     "origins", ["*", "shop.example", "https://shop.example/", "https://a.example,", "null"]
 )
 def test_what_is_no_origin_is_refused_at_start(origins: str) -> None:
-    with pytest.raises(ConfigurationError, match="write e.g. https://shop.example"):
+    with pytest.raises(ConfigurationError, match=r"write e\.g\. https://shop\.example"):
         Settings.read({"MOMENT_BROWSER_ORIGINS": origins})
