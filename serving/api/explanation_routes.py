@@ -124,7 +124,9 @@ def routes(office: Office, settings: Settings) -> Router:  # noqa: ARG001 - all 
         scores = _chosen(request, "include", _Include) is not None
         if scores:
             caller.require(Scope.READ_SCORES)
-        explained = office.desk().explain(caller, decision_id, _action(request))
+        action, explain = _action(request), office.desk().explain
+        # Every failed rule is taken apart, and a bundle opened: decisions must not wait for either
+        explained = await asyncio.to_thread(explain, caller, decision_id, action)
         return ok(_explanation(explained, scores=scores))
 
     @post("/decisions/{decision_id:str}/replay", status_code=200)
@@ -139,7 +141,6 @@ def routes(office: Office, settings: Settings) -> Router:  # noqa: ARG001 - all 
             caller.require(Scope.READ_SCORES)
         against = _chosen(request, "against", Against) or Against.RECORDED
         replay = office.desk().replay
-        # Opening a bundle and deciding again takes longer than a decision: others must not wait for it
         return ok(_replay(await asyncio.to_thread(replay, caller, decision_id, against), scores=scores))
 
     return Router("/v1", route_handlers=[explain_decision, replay_decision])
