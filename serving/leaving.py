@@ -12,10 +12,18 @@ import os
 import signal
 import socket
 import stat
+import struct
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 _MOST_DESCRIPTORS = 256
+
+_PATIENCE, _PAUSE_SECONDS = 500, 0.002
+"""How often, and after what pause, it is looked again whether nobody waits to be accepted."""
+
+_INFO_BYTES, _UNACCEPTED = 104, 24
+"""Of Linux's ``tcp_info``: its size, and where a listening socket's queue is told."""
 
 _GRACE_SECONDS = 20.0
 """How long a worker that stops waits for clients that do not take their answers."""
@@ -29,8 +37,10 @@ def on_terminate(leave: Callable[[], None], seconds: float) -> None:
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGTERM)
 
-    def stop(number: int) -> None:
-        refuse_connections()
+    def stop(number: int, patience: int = _PATIENCE) -> None:
+        if not refuse_connections() and patience:
+            loop.call_later(_PAUSE_SECONDS, stop, number, patience - 1)
+            return
         if callable(before):
             before(number, None)
             # uvicorn takes a second signal for not waiting any longer, and waits for ever without it
@@ -46,15 +56,30 @@ def on_terminate(leave: Callable[[], None], seconds: float) -> None:
     signal.signal(signal.SIGTERM, terminate)
 
 
-def refuse_connections() -> None:
+def refuse_connections() -> bool:
     """Let nobody connect any more to any address this process listens on, whoever shares the socket.
 
-    Closing it here would leave it open in the processes it is shared with, where nobody answers.
+    Closing it here would leave it open in the processes it is shared with, where nobody answers. Who has
+    connected and is not served yet would be reset: then it is left as it is, and False returned.
     """
+    refused = True
     for listening in _listening():
-        with contextlib.suppress(OSError):
-            listening.shutdown(socket.SHUT_RD)
+        # Nothing may come between these two
+        if _queued(listening):
+            refused = False
+        else:
+            with contextlib.suppress(OSError):
+                listening.shutdown(socket.SHUT_RD)
         listening.close()
+    return refused
+
+
+def _queued(listening: socket.socket) -> int:
+    """Return how many have connected and are not accepted yet, where the system tells (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
+    return int(struct.unpack_from("I", info, _UNACCEPTED)[0])
 
 
 def _listening() -> Iterator[socket.socket]:
