@@ -6,9 +6,10 @@ followed or loaded.
 
 from __future__ import annotations
 
+from serving.case_glance import glance
 from serving.case_record import asked, known, made_by, outcomes, replayed
 from serving.case_style import STYLE
-from serving.case_why import glance, not_shown, ranking, rules_in_force, shown
+from serving.case_why import not_shown, ranking, rules_in_force, shown
 from serving.markup import Html, join, tag
 from serving.use_cases.case import Case
 
