@@ -41,15 +41,15 @@ COMMANDS: dict[str, Mounted] = {
         "training.cli", "Train a model: out of time, against simpler contenders, into a bundle and MLflow."
     ),
     "models": Mounted("training.cli", "List and show trained models."),
-    "catalogue": Mounted("serving.cli", "Check and show a catalogue of actions and policies."),
-    "erase": Mounted("serving.cli", "Erase a customer, for good: from every store and every file of Moment."),
-    "keys": Mounted("serving.cli", "Create, list and revoke API keys."),
-    "records": Mounted("serving.cli", "Remove records whose time is over."),
+    "catalogue": Mounted("serving.cli", "Check, show and compare catalogues of actions and policies."),
+    "keys": Mounted("serving.cli", "Create, list, rotate and revoke API keys."),
+    "serve": Mounted("serving.cli", "Keep the decision service up, and the Admin service beside it."),
     "decide": Mounted("serving.cli", "Decide for CUSTOMER here and now, without a server, and say why."),
     "batch": Mounted("serving.cli", "Decide for a whole population, into a file."),
-    "serve": Mounted("serving.cli", "Keep the decision service up."),
     "decisions": Mounted("serving.cli", "Look at recorded decisions, as they come or one by one."),
     "case": Mounted("serving.cli", "Write all about a DECISION on one page, for a complaint."),
+    "records": Mounted("serving.cli", "Look after the records of decisions."),
+    "erase": Mounted("serving.cli", "Erase a customer, for good: from every store and every file of Moment."),
 }
 
 
