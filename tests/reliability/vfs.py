@@ -43,11 +43,11 @@ class _Vfs(ctypes.Structure):
 _FilePointer = ctypes.POINTER(_File)
 _Open = ctypes.CFUNCTYPE(
     ctypes.c_int,
-    ctypes.POINTER(_Vfs),
-    ctypes.c_char_p,
-    _FilePointer,
+    ctypes.c_void_p,
+    ctypes.c_void_p,  # the name: SQLite keeps this very pointer, a copy would not last
+    ctypes.c_void_p,
     ctypes.c_int,
-    ctypes.POINTER(ctypes.c_int),
+    ctypes.c_void_p,
 )
 _Write = ctypes.CFUNCTYPE(ctypes.c_int, _FilePointer, ctypes.c_void_p, ctypes.c_int, ctypes.c_int64)
 _Sync = ctypes.CFUNCTYPE(ctypes.c_int, _FilePointer, ctypes.c_int)
@@ -91,13 +91,13 @@ class Shim:
         assert self._library.sqlite3_vfs_register(self._below, 1) == 0
 
     def _open(  # SQLite's signature
-        self, _: object, name: bytes | None, file: object, flags: int, told: object
+        self, _: int, name: int | None, file: int, flags: int, told: int | None
     ) -> int:
         below = _Open(self._below.contents.open)
-        result = below(self._below, name, file, flags, told)
-        path = "" if name is None else name.decode()
+        result = below(ctypes.cast(self._below, ctypes.c_void_p), name, file, flags, told)
+        path = "" if name is None else ctypes.string_at(name).decode()
         if result == 0 and path.endswith("-wal") and Path(path).is_relative_to(self._disk.folder):
-            self._watch(ctypes.cast(file, _FilePointer).contents)  # type: ignore[arg-type]
+            self._watch(ctypes.cast(file, _FilePointer).contents)
         return int(result)
 
     def _watch(self, file: _File) -> None:
