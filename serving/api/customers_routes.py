@@ -228,11 +228,12 @@ def _recorded(chosen: tuple[ConsentChosen, ...], since: datetime) -> ConsentsAns
 
 
 def _export(held: Held) -> ExportAnswer:
+    known = held.facts.found or held.facts.event_times
     return ExportAnswer(
         customer_id=held.customer_id,
         profile=ProfileKind.KNOWN if held.facts.found else ProfileKind.NONE,
         as_of=held.as_of,
-        features=feature_answers(held.facts, held.specs.values() if held.facts.values else (), held.as_of),
+        features=feature_answers(held.facts, held.specs.values() if known else (), held.as_of),
         consents=msgspec.convert(held.consents, tuple[ConsentHeld, ...], from_attributes=True),
         identities=msgspec.convert(held.identities, tuple[IdentityHeld, ...], from_attributes=True),
         decisions=tuple(map(past_decision, held.decisions)),

@@ -39,6 +39,9 @@ from serving.catalogue.feature_columns import feature_columns
 
 END = datetime(2018, 1, 1, tzinfo=UTC)
 CUSTOMERS = tuple(str(number) for number in range(1, 9))
+TO_ERASE, TO_REFUSE = "9", "10"
+"""Two that one test each changes for good; nobody else asks for them."""
+EVERYBODY = (*CUSTOMERS, TO_ERASE, TO_REFUSE)
 PURPOSES = ("profiling", "marketing")
 CATEGORIES = ("BEEF", "CARROTS", "YOGURT", "COFFEE", "SALAD MIX")
 ABOUT = About(created_at="2018-01-01T00:00:00+00:00")
@@ -60,9 +63,9 @@ def write_shop(folder: Path) -> Path:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(7)
     customers = ["customer_id,party_type,household_id,joined_at"]
-    customers += [f"{customer},person,{customer},2016-01-01" for customer in CUSTOMERS]
+    customers += [f"{customer},person,{customer},2016-01-01" for customer in EVERYBODY]
     lines = ["transaction_id,customer_id,occurred_at,amount,currency,category,quantity,discount"]
-    for customer in CUSTOMERS:
+    for customer in EVERYBODY:
         for day in range(0, 365, int(customer)):
             category = CATEGORIES[int(rng.integers(len(CATEGORIES)))]
             at = END - timedelta(days=day + 2, hours=int(rng.integers(10)))
@@ -70,7 +73,7 @@ def write_shop(folder: Path) -> Path:
                 f"{len(lines)},{customer},{at:%Y-%m-%dT%H:%M:%SZ},{rng.uniform(1, 9):.2f},USD,{category},1,0"
             )
     agreed = ["customer_id,purpose,status,valid_from"]
-    agreed += [f"{one},{purpose},granted,2016-01-01" for one in CUSTOMERS for purpose in PURPOSES]
+    agreed += [f"{one},{purpose},granted,2016-01-01" for one in EVERYBODY for purpose in PURPOSES]
     (folder / "consents.csv").write_text("\n".join(agreed) + "\n")
     (folder / "customers.csv").write_text("\n".join(customers) + "\n")
     (folder / "transactions.csv").write_text("\n".join(lines) + "\n")
