@@ -61,3 +61,12 @@ def test_pages_that_may_report_are_named_as_browsers_name_them() -> None:
 def test_what_is_no_origin_is_refused_at_start(origins: str) -> None:
     with pytest.raises(ConfigurationError, match=r"write e\.g\. https://shop\.example"):
         Settings.read({"MOMENT_BROWSER_ORIGINS": origins})
+
+
+def test_deadline_crowd_and_leave_are_set_by_the_environment() -> None:
+    told = {"MOMENT_DEADLINE_MS": "250", "MOMENT_MOST_IN_FLIGHT": "8", "MOMENT_DRAIN_SECONDS": "0.5"}
+    read = Settings.read(told)
+    assert (read.deadline_ms, read.most_in_flight, read.drain_seconds) == (250, 8, 0.5)
+    assert Settings().deadline_ms == 100
+    with pytest.raises(ConfigurationError, match="MOMENT_DEADLINE_MS"):
+        Settings.read({"MOMENT_DEADLINE_MS": "0"})
