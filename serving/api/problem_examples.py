@@ -30,7 +30,7 @@ _SAID = {
     "body-too-slow": Said("the body must arrive within 5 s"),
     "request-id-reused": Said("this request_id was used for a different request; take a new one"),
     "answer-withdrawn": Said(
-        "the customer's consents have changed since this request was answered; ask again under a new request_id"
+        "the customer's consents have changed since this request was answered; ask again under a new id"
     ),
     "body-too-large": Said("the body may have 65536 bytes"),
     "unsupported-media-type": Said("send one Content-Type, application/json, and no Content-Encoding"),
