@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from enum import StrEnum
 from typing import TypeVar
 
@@ -41,6 +42,7 @@ _NUMBERED = frozenset({Reason.BELOW_FLOOR, Reason.OUTRANKED, Reason.SHOWN})
 """Reasons whose words hold propensity and priority."""
 
 _LONGEST = 128
+_PLAIN = r"^[^\x00-\x1f\x7f]+$"
 _ID = Parameter("decision_id", "path", "Id from the answer.", {"type": "string"}, "0199f3c2-8b1a")
 _SCORES = Parameter(
     "include",
@@ -70,7 +72,7 @@ OPERATIONS = (
                 "action",
                 "query",
                 "The action to explain; without it, all.",
-                {"type": "string", "minLength": 1, "maxLength": _LONGEST},
+                {"type": "string", "minLength": 1, "maxLength": _LONGEST, "pattern": _PLAIN},
                 "coupon-beef",
             ),
             _SCORES,
@@ -163,7 +165,7 @@ def _chosen(request: AnyRequest, name: str, choices: type[E]) -> E | None:
 
 def _action(request: AnyRequest) -> str | None:
     action = request.query_params.get("action")
-    if action is not None and not (0 < len(action) <= _LONGEST and action.isprintable()):
+    if action is not None and not (0 < len(action) <= _LONGEST and re.fullmatch(_PLAIN, action)):
         raise InvalidRequest(
             f"an action has 1 to {_LONGEST} characters, no control characters",
             code="invalid-value",
