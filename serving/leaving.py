@@ -22,6 +22,9 @@ _MOST_DESCRIPTORS = 256
 _PATIENCE, _PAUSE_SECONDS = 500, 0.002
 """How often, and after what pause, it is looked again whether nobody waits to be accepted."""
 
+_LINGER_SECONDS = 0.5
+"""How long those who have connected may take to send what they connected for."""
+
 _INFO_BYTES, _UNACCEPTED = 104, 24
 """Of Linux's ``tcp_info``: its size, and where a listening socket's queue is told."""
 
@@ -41,6 +44,10 @@ def on_terminate(leave: Callable[[], None], seconds: float) -> None:
         if not refuse_connections() and patience:
             loop.call_later(_PAUSE_SECONDS, stop, number, patience - 1)
             return
+        # Who has connected last is yet to send; what is idle then is closed
+        loop.call_later(_LINGER_SECONDS, finish, number)
+
+    def finish(number: int) -> None:
         if callable(before):
             before(number, None)
             # uvicorn takes a second signal for not waiting any longer, and waits for ever without it
