@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
-from litestar import Request, Response, Router, delete, get, post
+from litestar import HttpMethod, Request, Response, Router, get, post, route
 from litestar.datastructures import State
 from litestar.params import FromPath
 
@@ -70,27 +70,27 @@ def router(office: Office, settings: Settings) -> Router:
         recalled = await desk.aside(lambda: desk.recall(caller, decision_id))
         return ok(record_answer(recalled, views=desk.views, scores=scores))
 
-    @get("/customers/{customer_id:str}")
-    async def read_customer(
-        request: Request[None, None, State], customer_id: FromPath[str]
-    ) -> Response[bytes]:
+    # One handler for both: an address says to OPTIONS only the methods of the handler it met first
+    @route("/customers/{customer_id:str}", http_method=[HttpMethod.GET, HttpMethod.DELETE], status_code=200)
+    async def customer(request: Request[None, None, State], customer_id: FromPath[str]) -> Response[bytes]:
+        answer = erase_customer if request.method == HttpMethod.DELETE else read_customer
+        return await answer(request, customer_id)
+
+    async def read_customer(request: AnyRequest, customer_id: str) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.READ_CUSTOMERS)
         refuse_parameters(request, ("time",))
         desk, time = office.desk(), _time(request)
         return ok(customer_answer(await desk.aside(lambda: desk.view_customer(caller, customer_id, time))))
 
-    @delete("/customers/{customer_id:str}", status_code=200)
-    async def erase_customer(
-        request: Request[None, None, State], customer_id: FromPath[str]
-    ) -> Response[bytes]:
+    async def erase_customer(request: AnyRequest, customer_id: str) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.ERASE_CUSTOMERS)
         refuse_parameters(request, ())
         desk = office.desk()
         return ok(erasure_receipt(await desk.aside(lambda: desk.erase(caller, customer_id))))
 
-    return Router("/v1", route_handlers=[make_decision, read_decision, read_customer, erase_customer])
+    return Router("/v1", route_handlers=[make_decision, read_decision, customer])
 
 
 def probes(office: Office) -> Router:

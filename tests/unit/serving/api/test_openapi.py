@@ -39,6 +39,15 @@ def test_every_address_is_described_and_nothing_else(app: Litestar) -> None:
     assert served == described | papers
 
 
+@pytest.mark.parametrize("path", sorted(DESCRIBED["paths"]))
+def test_an_address_says_all_its_methods(counter: Counter, path: str) -> None:
+    if path == "/v1/outcomes":
+        # Answers preflights of browsers instead
+        return
+    allowed = counter.ask("OPTIONS", path.replace("{", "").replace("}", "")).headers["allow"]
+    assert set(allowed.lower().split(", ")) == {*DESCRIBED["paths"][path], "options"}
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_every_example_is_what_its_schema_says(operation: Operation) -> None:
     for example in operation.answers.values():
