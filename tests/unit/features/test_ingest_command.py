@@ -32,8 +32,8 @@ def test_it_prints_rows_and_what_to_do_next(shop: Shop) -> None:
         "  transactions               3           0",
         "",
         (
-            "No consents: until a table `consents` or PUT /v1/customers/{id}/consents grants some, decisions see "
-            "nothing of these customers but what service needs."
+            "No consents: until a table `consents` or PUT /v1/customers/{id}/consents grants some, "
+            "decisions see nothing of these customers but what service needs."
         ),
         "",
         "Next: moment features build",
