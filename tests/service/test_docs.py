@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,35 +17,101 @@ from serving.api.problems import KINDS
 from tests.service.conftest import PROJECT, Server
 
 TEXT = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-EXPECTED = ("placements", "segment", "placements", "features", "considered", "code")
+EXPECTED = (
+    "openapi",
+    "versions",
+    "placements",
+    "outcomes",
+    "candidates",
+    "segment",
+    "placements",
+    "features",
+    "considered",
+    "code",
+)
+
+
+def examples(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def variables(server: Server) -> dict[str, str]:
+    return os.environ | {"URL": server.url, "KEY": server.key, "CUSTOMER": "1", "NO_PROXY": "*"}
+
+
+def run(command: list[str], server: Server, folder: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        command, cwd=folder, env=variables(server), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the examples need curl")
-def test_every_example_runs_and_answers_what_it_should(server: Server) -> None:
-    environment = os.environ | {"URL": server.url, "KEY": server.key, "CUSTOMER": "1", "NO_PROXY": "*"}
-    answers = []
-    for example in EXAMPLES:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", example],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        answers.append(json.loads(done.stdout))
+def test_every_example_runs_and_answers_what_it_should(server: Server, tmp_path: Path) -> None:
+    shell = ["bash", "-euo", "pipefail", "-c"]
+    answers = [run([*shell, example], server, tmp_path) for example in examples("sh")]
     assert len(answers) == len(EXPECTED)
     for answer, name in zip(answers, EXPECTED, strict=True):
         assert name in answer, answer
+    assert [one["verdict"] for one in answers[3]["outcomes"]] == ["recorded"]
     refusals = [answer for answer in answers if "code" in answer]
     assert [(answer["code"], answer["field"]) for answer in refusals] == [
         ("unknown-placement", "placements[0].name")
     ]
 
 
+def test_the_first_five_commands_lead_from_the_description_to_an_outcome() -> None:
+    opening = TEXT[: TEXT.index("## In your code")]
+    assert len(re.findall(r"^```sh$", opening, re.MULTILINE)) == 5
+
+
+@pytest.mark.parametrize(
+    ("language", "command"),
+    [
+        ("python", [sys.executable, "-c"]),
+        pytest.param(
+            "javascript",
+            ["node", "-e"],
+            marks=pytest.mark.skipif(shutil.which("node") is None, reason="the example needs node"),
+        ),
+    ],
+)
+def test_the_channels_code_decides_and_reports(
+    server: Server, tmp_path: Path, language: str, command: list[str]
+) -> None:
+    (example,) = examples(language)
+    told = run([*command, example], server, tmp_path)
+    assert told["decision"]["decision_id"]
+    assert [one["verdict"] for one in told["verdicts"]["outcomes"]] == ["recorded"] * len(
+        told["decision"]["placements"][0]["offers"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "command"),
+    [
+        ("python", [sys.executable, "-c"]),
+        pytest.param(
+            "javascript",
+            ["node", "-e"],
+            marks=pytest.mark.skipif(shutil.which("node") is None, reason="the example needs node"),
+        ),
+    ],
+)
+def test_the_channels_code_shows_its_default_when_moment_is_away(
+    server: Server, tmp_path: Path, language: str, command: list[str]
+) -> None:
+    (example,) = examples(language)
+    away = Server(server.process, server.home, server.key, url="http://127.0.0.1:9")
+    told = run([*command, example], away, tmp_path)
+    assert (told["decision"]["placements"][0]["reason"], told["verdicts"]) == ("away", None)
+
+
 def test_every_problem_is_listed_with_its_status() -> None:
-    rows = re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \| (\d{3}) \|", TEXT, re.MULTILINE)
-    listed = {(code, int(status)) for codes, status in rows for code in re.findall(r"`([a-z-]+)`", codes)}
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| [^|]+ \| [^|]+ \|$", TEXT, re.MULTILINE)
+    listed = {(code, int(status)) for code, status in rows}
+    assert len(rows) == len(listed)
     assert listed == {(code, kind.status) for code, kind in KINDS.items()}
 
 
