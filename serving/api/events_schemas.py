@@ -45,9 +45,9 @@ class EventReported(Struct, frozen=True, forbid_unknown_fields=True):
                 "What is known of it. `page_view`: topic, device, dwell_seconds, location_id; `search`: "
                 "topic, device, location_id; `transaction`: amount (required), currency, category, "
                 "location_id; `location`: location_id (required), device; `call`: topic, duration_seconds, "
-                "resolved; `social_mention`: topic, platform."
+                "resolved; `social_mention`: topic, platform. Each is a word, a number or true/false; with "
+                "another the event is rejected."
             ),
-            extra_json_schema={"additionalProperties": {"type": ["string", "number", "boolean"]}},
         ),
     ] = {}
 
