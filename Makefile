@@ -32,7 +32,7 @@ test: $(READY) ## Run every test
 	@$(BIN)/pytest
 
 reliability: $(READY) ## Run the long form of what must survive crashes and crowds
-	@MOMENT_RELIABILITY=full $(BIN)/pytest tests/reliability
+	@MOMENT_RELIABILITY=full $(BIN)/pytest tests/reliability tests/service/test_schemathesis.py
 
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check

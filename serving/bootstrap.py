@@ -22,6 +22,7 @@ from serving.telemetry import UNTOLD, Telemetry
 if TYPE_CHECKING:
     from features.consents import CustomerLedger
     from features.contract import FeatureContract
+    from serving.adapters.catalogue_files import CatalogueFiles
     from serving.adapters.feast_reader import FeastReader
     from serving.adapters.jwt_tokens import JwtTokens
     from serving.adapters.sqlite_journal import SqliteJournal
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from serving.bundles import PropensityBundle, SegmentationBundle
     from serving.decision.catalogue import Catalogue
     from serving.decision.columns import Column
+    from serving.stores import Stores
     from serving.use_cases.access import Access
     from serving.use_cases.case import OpenCase
     from serving.use_cases.decide import Decide
@@ -220,7 +222,7 @@ class Opened:
     close: Callable[[], None]
 
 
-def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> Opened:  # noqa: PLR0915
+def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> Opened:
     """Open stores, models and catalogue. Importing Feast and the models' libraries takes seconds.
 
     Raises
@@ -233,98 +235,95 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         The catalogue is wrong.
     """
     # All that is heavy comes in below, so that `moment keys` need not wait for it
-    from features.store import FeatureStore
-    from serving.adapters.bundles import BundleScorer, BundleSegmenter
     from serving.adapters.catalogue_files import CatalogueFiles
-    from serving.adapters.identifiers import time_ordered_id, utc_now
-    from serving.adapters.model_archive import BundleArchive
-    from serving.adapters.realtime_push import RealtimePusher
-    from serving.adapters.realtime_reader import RealtimeReader
-    from serving.adapters.sqlite_consents import SqliteConsents
-    from serving.adapters.sqlite_contacts import SqliteContacts
-    from serving.adapters.sqlite_events import KeptStates, SqliteEvents
-    from serving.adapters.sqlite_identities import SqliteIdentities
-    from serving.adapters.sqlite_outcomes import SqliteOutcomes
-    from serving.adapters.sqlite_records import SqliteRecords
-    from serving.adapters.vault import Vault
-    from serving.use_cases.breakers import Breakers
-    from serving.use_cases.consents import TellConsents
-    from serving.use_cases.customers import ViewCustomer
-    from serving.use_cases.decide import RECORDING, RECORDS, Decide
-    from serving.use_cases.desk import Desk
-    from serving.use_cases.events import TakeEvents
-    from serving.use_cases.identity import Identify
-    from serving.use_cases.outcomes import TakeOutcomes, outcome_kinds
-    from serving.use_cases.recall import Recall
+    from serving.stores import open_stores
 
     models = _open_models(home)
     features = _open_features(home, models)
     catalogue = load_catalogue(settings, features.contract)
     archive = CatalogueFiles(home.root / "catalogues")
     archive.keep(catalogue_path(settings), catalogue, catalogue_columns(features.contract))
-    vault = Vault.open(home)
-    records = SqliteRecords(home.database, vault)
-    records.writer.watched_by(telemetry.waiting)
-    ledger = SqliteContacts(home.database, records.writer, vault)
-    outcomes = SqliteOutcomes(home.database, records.writer, vault)
-    tracking = open_tracking(vault)
-    consents = SqliteConsents(home.database, records.writer, vault)
-    identities = SqliteIdentities(home.database, records.writer, vault)
-    realtime = RealtimeReader(features.store, home.database, vault)
-    # A store of its own: a push must not keep decisions from reading
-    pusher = RealtimePusher(KeptStates(home.database, records.writer), FeatureStore(home).push)
-    events = SqliteEvents(records.writer, vault, pusher.announce)
-    segmenter = BundleSegmenter(models.segmentation)
-    decide = Decide(
-        catalogue=catalogue,
-        features=features,
-        segmenter=segmenter,
-        scorer=BundleScorer(models.propensity, catalogue.actions),
-        ledger=ledger,
-        records=records,
-        clock=utc_now,
-        ids=time_ordered_id,
-        code_version=__version__,
-        consents=consents,
-        identities=identities,
-        tracking=tracking,
-        realtime=realtime,
-        telemetry=telemetry,
-        seconds=settings.deadline_ms / 1000,
-        breakers=Breakers(told=lambda name, up: telemetry.dependency(name, up=up), of={RECORDS: RECORDING}),
-    )
-    rights = _open_rights(home, vault, decide, features)
-    desk = Desk(
-        decide=decide,
-        recall=Recall(records, archive),
-        view_customer=ViewCustomer(features, segmenter, records, utc_now, realtime),
-        take_events=TakeEvents(events, utc_now, telemetry),
-        take_outcomes=TakeOutcomes(outcomes, tracking, utc_now, outcome_kinds(catalogue), telemetry),
-        identify=Identify(identities, records, catalogue, utc_now),
-        tell_consents=TellConsents(consents, utc_now),
-        erase=rights.erase,
-        export=rights.export,
-        contract=features.contract,
-        models=BundleArchive(home.bundles),
-    )
+    stores = open_stores(home, features.store, telemetry)
+    decide = _open_decide(settings, telemetry, catalogue, models, features, stores)
+    rights = _open_rights(home, stores.vault, decide, features)
+    desk = _open_desk(home, telemetry, decide, archive, stores, rights)
 
     # What is made on first use is made now: a deadline leaves no time for it
-    records.writer.submit(lambda _: None).result()
+    stores.records.writer.submit(lambda _: None).result()
     decide.rehearse()
 
     def close() -> None:
         decide.hands.close()
         desk.aside.close()
-        pusher.close()
-        realtime.close()
-        consents.close()
-        identities.close()
         rights.close()
-        outcomes.close()
-        records.close()
-        ledger.close()
+        stores.close()
 
     return Opened(desk, catalogue, features, close)
+
+
+def _open_decide(  # noqa: PLR0917 - each a part that is open already
+    settings: Settings,
+    telemetry: Telemetry,
+    catalogue: Catalogue,
+    models: _Models,
+    features: FeastReader,
+    stores: Stores,
+) -> Decide:
+    """Put together what decides."""
+    from serving.adapters.bundles import BundleScorer, BundleSegmenter
+    from serving.adapters.identifiers import time_ordered_id, utc_now
+    from serving.use_cases.breakers import Breakers
+    from serving.use_cases.decide import RECORDING, RECORDS, Decide
+
+    return Decide(
+        catalogue=catalogue,
+        features=features,
+        segmenter=BundleSegmenter(models.segmentation),
+        scorer=BundleScorer(models.propensity, catalogue.actions),
+        ledger=stores.ledger,
+        records=stores.records,
+        clock=utc_now,
+        ids=time_ordered_id,
+        code_version=__version__,
+        consents=stores.consents,
+        identities=stores.identities,
+        tracking=open_tracking(stores.vault),
+        realtime=stores.realtime,
+        telemetry=telemetry,
+        seconds=settings.deadline_ms / 1000,
+        breakers=Breakers(told=lambda name, up: telemetry.dependency(name, up=up), of={RECORDS: RECORDING}),
+    )
+
+
+def _open_desk(  # noqa: PLR0917 - each a part that is open already
+    home: Home, telemetry: Telemetry, decide: Decide, archive: CatalogueFiles, stores: Stores, rights: _Rights
+) -> Desk:
+    """Put together the use cases around deciding."""
+    from serving.adapters.model_archive import BundleArchive
+    from serving.use_cases.consents import TellConsents
+    from serving.use_cases.customers import ViewCustomer
+    from serving.use_cases.desk import Desk
+    from serving.use_cases.events import TakeEvents
+    from serving.use_cases.identity import Identify
+    from serving.use_cases.outcomes import TakeOutcomes, outcome_kinds
+    from serving.use_cases.recall import Recall
+
+    clock, features, catalogue = decide.clock, decide.features, decide.catalogue
+    return Desk(
+        decide=decide,
+        recall=Recall(stores.records, archive),
+        view_customer=ViewCustomer(features, decide.segmenter, stores.records, clock, stores.realtime),
+        take_events=TakeEvents(stores.events, clock, telemetry),
+        take_outcomes=TakeOutcomes(
+            stores.outcomes, decide.tracking, clock, outcome_kinds(catalogue), telemetry
+        ),
+        identify=Identify(stores.identities, stores.records, catalogue, clock),
+        tell_consents=TellConsents(stores.consents, clock),
+        erase=rights.erase,
+        export=rights.export,
+        contract=features.contract,
+        models=BundleArchive(home.bundles),
+    )
 
 
 @dataclass(frozen=True, slots=True)

