@@ -159,6 +159,8 @@ def _pass_on(home: Home, settings: Settings) -> None:
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_QUIET": "True",
     }
+    # Feast names a folder of its own to the process that imports it, and to all below: ours is BentoML's
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     if settings.catalogue is not None:
         told["MOMENT_CATALOGUE"] = str(settings.catalogue)
     os.environ.update(told)

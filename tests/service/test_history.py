@@ -114,7 +114,8 @@ def test_nobody_can_tell_unknown_foreign_and_other_modes_apart(server: Server, c
     customer = someone()
     decided(client, customer, 5, "app")
     nothing: dict[str, object] = {"decisions": [], "next": None}
-    assert history(client, "nobody") == {"customer_id": "nobody", **nothing}
+    unknown = someone()
+    assert history(client, unknown) == {"customer_id": unknown, **nothing}
     scopes = ("--scope", "customers:read", "--scope", "decisions:read")
     with another_key(server, "--channel", "web", *scopes) as web:
         assert history(web, customer) == {"customer_id": customer, **nothing}

@@ -16,6 +16,7 @@ from uuid import uuid4
 import httpx
 
 from tests.service.conftest import Server
+from tests.service.make_home import OF_OUTCOMES
 from tests.service.test_service import TIME, decide, is_refused
 
 SHOWN_AT = "2018-01-01T18:00:05Z"
@@ -37,7 +38,7 @@ def verdicts(answer: httpx.Response) -> list[str]:
     return [one.get("code", one["verdict"]) for one in answer.json()["outcomes"]]
 
 
-def tracked(client: httpx.Client, customer: str = "5") -> list[str]:
+def tracked(client: httpx.Client, customer: str = OF_OUTCOMES) -> list[str]:
     answer = decide(client, customer_id=customer)
     return [offer["tracking_id"] for offer in answer["placements"][0]["offers"]]
 

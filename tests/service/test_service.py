@@ -17,6 +17,7 @@ import pytest
 from serving.adapters.vault import Vault
 from serving.api.openapi import document
 from tests.service.conftest import CANARY, Server, moment
+from tests.service.make_home import OF_THE_VIEW
 
 TIME = "2018-01-01T18:00:00Z"
 BODY: dict[str, Any] = {
@@ -69,8 +70,8 @@ def test_the_record_explains_every_candidate(client: httpx.Client) -> None:
 
 
 def test_a_customer_is_seen_with_features_and_decisions(client: httpx.Client) -> None:
-    decision_id = decide(client, customer_id="2")["decision_id"]
-    view = client.get("/v1/customers/2", params={"time": TIME}).json()
+    decision_id = decide(client, customer_id=OF_THE_VIEW)["decision_id"]
+    view = client.get(f"/v1/customers/{OF_THE_VIEW}", params={"time": TIME}).json()
     assert (view["profile"], view["decisions"][0]["decision_id"]) == ("known", decision_id)
     features = {item["name"]: item for item in view["features"]}
     assert len(features) >= 45

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, values
 
 from serving.adapters.prometheus import PrometheusTelemetry, exposition, forget_dead
 from serving.decision.reasons import Reason
@@ -27,7 +27,8 @@ def shop() -> Shop:
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CollectorRegistry:
-    # Where another library has switched this process to files, let them be ours
+    # Another library may have switched this process to files, which all its registries share
+    monkeypatch.setattr(values, "ValueClass", values.MutexValue)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     return CollectorRegistry()
 
