@@ -20,7 +20,7 @@ from serving.batch.truth import TruthTable
 from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
 from serving.decision.context import complete_context, zone_of
-from serving.decision.decision import Decision, Scores, contacts_of
+from serving.decision.decision import Decision, Scores
 from serving.decision.rule_plan import Verdicts
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import History
@@ -29,7 +29,7 @@ from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.decide import CONTACTS, seed_of
 from serving.use_cases.question import Question, Stages, customer_of, request_of
-from serving.use_cases.recording import Deliberation, tracking_ids
+from serving.use_cases.recording import Deliberation, reservation_of
 from serving.use_cases.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -337,16 +337,7 @@ class Decider:
         """Return what the answer takes; None for a plan, and for an answer that takes nothing."""
         if self._ask.reserve is None:
             return None
-        contacts = contacts_of(decision, tracking_ids(question, decision))
-        if not contacts:
-            return None
-        return Reservation(
-            customer_id=question.ask.customer_id,
-            mode=question.caller.mode,
-            version=standing.version,
-            contacts=contacts,
-            charges=self.catalogue.plan.budgets.charges(contacts, question.back.day),
-        )
+        return reservation_of(self.catalogue, question, decision, standing.version)
 
 
 def _some(scores: Scores | None, before: View, now: View | Refused) -> Scores | None:

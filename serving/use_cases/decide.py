@@ -21,7 +21,7 @@ import numpy as np
 from moment.errors import DependencyError, InvalidRequest, InvariantViolation, Overloaded
 from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
-from serving.decision.decision import Decision, Scores, contacts_of
+from serving.decision.decision import Scores
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import Consent
 from serving.ports import (
@@ -36,7 +36,6 @@ from serving.ports import (
     Identities,
     Ids,
     RealtimeFeatures,
-    Reservation,
     Scorer,
     Segmenter,
     StaleHistory,
@@ -50,7 +49,7 @@ from serving.use_cases.breakers import Breakers, Tolerance
 from serving.use_cases.consent_masks import FeatureMasks
 from serving.use_cases.deadline import Deadline, Errand, Gone, Hands, recorded, watched
 from serving.use_cases.question import DEFAULT_CONSENT, Question, Stages, customer_of, request_of
-from serving.use_cases.recording import Deliberation, record_of, tracking_ids
+from serving.use_cases.recording import Deliberation, record_of, reservation_of
 from serving.use_cases.tracking import Tracking
 from serving.use_cases.withdrawal import still_stands
 
@@ -358,7 +357,9 @@ class Decide:
             left=left,
             scores=scores,
             decision=decision,
-            reservation=self._reservation(question, decision, None if standing is None else standing.version),
+            reservation=reservation_of(
+                self.catalogue, question, decision, None if standing is None else standing.version
+            ),
             degraded=tuple(sorted(missing)),
         )
 
@@ -386,29 +387,6 @@ class Decide:
                 self.scorer.score(question.facts, left.contenders, left.context, slots), len(left.contenders)
             ),
             None,
-        )
-
-    def _reservation(self, question: Question, decision: Decision, version: int | None) -> Reservation | None:
-        """Return what the answer takes, or None for one that takes nothing.
-
-        What goes out though nothing could be looked back on is of no version, and counts from now on. With
-        somebody nobody knows no contact is kept, but what is taken of budgets and volumes is.
-        """
-        if not question.ask.reserves:
-            return None
-        contacts = contacts_of(decision, tracking_ids(question, decision))
-        charges = self.catalogue.plan.contacts.budgets.charges(contacts, question.back.day)
-        if question.ask.customer_id is None:
-            charged = {charge.tracking_id for charge in charges}
-            contacts = tuple(contact for contact in contacts if contact.tracking_id in charged)
-        if not contacts:
-            return None
-        return Reservation(
-            customer_id=question.ask.customer_id,
-            mode=question.caller.mode,
-            version=version,
-            contacts=contacts,
-            charges=charges,
         )
 
 

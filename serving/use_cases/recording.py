@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.decision.decision import Decision, Offer, Scores
+from serving.decision.catalogue import Catalogue
+from serving.decision.decision import Decision, Offer, Scores, contacts_of
 from serving.decision.shortlist import Shortlist
 from serving.decision.uniform import Uniform
 from serving.decision.values import FeatureState, Forced, History
@@ -56,6 +57,32 @@ class Deliberation:
     decision: Decision
     reservation: Reservation | None
     degraded: tuple[str, ...]
+
+
+def reservation_of(
+    catalogue: Catalogue, question: Question, decision: Decision, version: int | None
+) -> Reservation | None:
+    """Return what the answer takes, or None for one that takes nothing.
+
+    What goes out though nothing could be looked back on is of no version, and counts from now on. With
+    somebody nobody knows no contact is kept, but what is taken of budgets and volumes is.
+    """
+    if not question.ask.reserves:
+        return None
+    contacts = contacts_of(decision, tracking_ids(question, decision))
+    charges = catalogue.plan.budgets.charges(contacts, question.back.day)
+    if question.ask.customer_id is None:
+        charged = {charge.tracking_id for charge in charges}
+        contacts = tuple(contact for contact in contacts if contact.tracking_id in charged)
+    if not contacts:
+        return None
+    return Reservation(
+        customer_id=question.ask.customer_id,
+        mode=question.caller.mode,
+        version=version,
+        contacts=contacts,
+        charges=charges,
+    )
 
 
 def tracking_ids(question: Question, decision: Decision) -> list[str]:
