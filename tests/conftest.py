@@ -20,6 +20,21 @@ PROJECT = Path(__file__).parents[1]
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+ALONE = ("data", "integration", "model", "reliability", "service")
+"""Folders whose tests share what is dear to make, or count on a core: one process runs them in turn."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests stay together when two processes share the work; the demo has one for itself."""
+    for item in items:
+        folder, _, file = item.nodeid.removeprefix("tests/").partition("/")
+        if file.startswith("test_demo.py"):
+            item.add_marker(pytest.mark.xdist_group("demo"))
+        elif folder in ALONE:
+            item.add_marker(pytest.mark.xdist_group("alone"))
+
+
 @dataclass(frozen=True)
 class Ingested:
     """What ``moment ingest complete-journey`` left: a home, its report, and its peak memory in bytes."""

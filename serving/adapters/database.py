@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from moment.errors import DependencyError
@@ -18,6 +18,14 @@ HEAD = "0007"
 """Version of the schema this code reads and writes: the newest of ``migrations/versions``."""
 
 _BUSY_SECONDS = 5.0
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that closes when its last user lets go of it."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.Error):
+            self.close()
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -30,7 +38,11 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         connection = sqlite3.connect(
-            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            path,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_Connection,
         )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -134,23 +146,28 @@ class PerThread:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
-        self._lock = threading.Lock()
-        self._open: list[sqlite3.Connection] = []
+        self._closed = False
 
     def get(self) -> sqlite3.Connection:
-        """Return this thread's connection."""
+        """Return this thread's connection.
+
+        Raises
+        ------
+        sqlite3.ProgrammingError
+            It was closed: what asks now came late, and nobody waits for it.
+        """
+        if self._closed:
+            raise sqlite3.ProgrammingError("what read with it has been closed")
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = connect(self._path)
-            self._local.connection = connection
-            with self._lock:
-                self._open.append(connection)
+            connection = self._local.connection = connect(self._path)
         return connection
 
     def close(self) -> None:
-        """Close every thread's connection; nobody may use them any more."""
-        with self._lock:
-            for connection in self._open:
-                connection.close()
-            self._open.clear()
+        """Let go of every thread's connection.
+
+        One that a thread is reading with, past the deadline of who asked, is closed when it has read:
+        SQLite does not survive losing a connection in the middle of a statement.
+        """
+        self._closed = True
         self._local = threading.local()
