@@ -22,9 +22,9 @@ from moment.errors import DependencyError
 from serving.decision.decision import FillReason, OfferKind
 from serving.decision.values import FeatureState, ProfileKind, Purpose, Scalar
 
-FORMAT = 3
+FORMAT = 4
 """The format written. 2 added limits, budgets, experiments, attempts and what they looked back on; 3 keeps
-the request id in the personal part."""
+the request id in the personal part; 4 adds what was stopped, whether the models were approved, and the policy."""
 
 _REQUEST_ID_SEALED = 3
 
@@ -47,13 +47,17 @@ class Asked(Struct, frozen=True):
 
 
 class Versions(Struct, frozen=True):
-    """What decided. Digests of the catalogue, the feature contract and the bundles; version of the code."""
+    """What decided. Digests of the catalogue, the feature contract and the bundles; version of the code.
+
+    `policy` is the digest of the next-best-action bundle that holds the catalogue, empty where it came in none.
+    """
 
     catalogue: str
     contract: str
     propensity: str
     segmentation: str
     code: str
+    policy: str = ""
 
 
 class ConsideredColumns(Struct, frozen=True):
@@ -182,6 +186,17 @@ class RecordedOutcome(Struct, frozen=True, array_like=True):
     at: datetime
 
 
+class RecordedStop(Struct, frozen=True):
+    """Something that was off when it was decided.
+
+    `kind` is action, issue, channel or model; `stop_id` names the entry of the ledger that stopped it.
+    """
+
+    stop_id: str
+    kind: str
+    name: str
+
+
 class Personal(Struct, frozen=True):
     """What is about a person.
 
@@ -212,6 +227,8 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     `attempt` counts how often it was decided until nothing had changed meanwhile, 4 is the fallback after
     three; `seed` and all else are of the last one. `exploration` names the policy that gave π, and how often
     it simulates where it does. `used` is what was used of the actions that have a budget or a volume.
+    `stops` is all that was off then, whether it mattered here or not; `approvals` says of each model by its name
+    whether the version that decided was approved: none, approved or expired.
     `personal` is None once it was erased. `latency_ms` is by stage, up to the writing of the record, all
     attempts together.
     """
@@ -239,6 +256,8 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     scored: ScoredColumns
     used: dict[str, RecordedUsed] = {}
     versions: Versions
+    stops: tuple[RecordedStop, ...] = ()
+    approvals: dict[str, str] = {}
     experiments: tuple[ExperimentArm, ...] = ()
     control: bool = False
     held_out: bool = False

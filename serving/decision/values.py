@@ -124,6 +124,33 @@ class Forced:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """What people took off at once. Absolute: what must go out, what is forced and fallbacks are off as well.
+
+    Parameters
+    ----------
+    actions, issues, channels
+        Names; whatever is of them is not shown.
+    models
+        Models that are not to be asked. ``next-best-action``: no marketing is shown at all; what must go out,
+        service messages and fallbacks are. Of the others the caller passes nothing.
+    """
+
+    actions: frozenset[str] = frozenset()
+    issues: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is stopped."""
+        return not (self.actions or self.issues or self.channels or self.models)
+
+
+NOTHING_STOPPED = Stopped()
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What the channel asks.
 
@@ -137,6 +164,8 @@ class Request:
         Whether the caller may send what the catalogue lets only a system set.
     force
         What is shown in the first slot it fits; None for nothing, as for every customer that counts.
+    stopped
+        What is off at this moment.
     """
 
     channel: str
@@ -144,6 +173,7 @@ class Request:
     context: Mapping[str, Scalar] = field(default_factory=dict)
     trusted: bool = False
     force: Forced | None = None
+    stopped: Stopped = NOTHING_STOPPED
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def test_a_record_of_format_1_is_still_explained_and_answered() -> None:
 def test_todays_records_say_their_format() -> None:
     record = Shop().decide(caller(), ask())
     assert (record.format, record.decided_at) == (FORMAT, NOW)
-    assert json.loads(dump(record).open)["format"] == 3
+    assert json.loads(dump(record).open)["format"] == 4
 
 
 def test_a_record_of_a_newer_moment_is_not_read_by_halves() -> None:
