@@ -70,7 +70,7 @@ def main() -> None:
     settings, home = Settings.read(), Home.find()
     log = configure(settings.log)
     office = LateOffice(home, settings)
-    app = Watch(build(lambda: office.access, metrics_folder(home)), UNTOLD)
+    app = Watch(build(lambda: office.access, metrics_folder(home, settings.port)), UNTOLD)
     server = uvicorn.Server(
         uvicorn.Config(
             app,

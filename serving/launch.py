@@ -21,6 +21,7 @@ from serving.adapters.vault import SECRET_FILE, Vault
 from serving.admin_process import AdminProcess
 from serving.bootstrap import load_catalogue, open_keys, open_tokens
 from serving.settings import Settings
+from serving.telemetry import metrics_folder
 
 if TYPE_CHECKING:
     from serving.ports import ApiKey
@@ -83,7 +84,7 @@ def serve(home: Home, settings: Settings) -> None:
     forget_old(home.root / "allowances")
     try:
         with AdminProcess():
-            run(settings.host, settings.port)
+            run(settings.host, settings.port, metrics_folder(home, settings.port))
     finally:
         stopping.set()
         announcing.join()

@@ -5,6 +5,7 @@ The supervising process imports this module too: heavy libraries come in when a 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import bentoml
@@ -96,6 +97,11 @@ _decisioning = cast("Any", Decisioning)
 _decisioning.add_asgi_middleware(_RestFirst, rest=_rest)
 
 
-def run(host: str, port: int) -> None:
-    """Serve until a signal stops it; requests in flight are answered first."""
+def run(host: str, port: int, metrics: Path) -> None:
+    """Serve until a signal stops it; requests in flight are answered first. Workers count in `metrics`."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    metrics.parent.mkdir(parents=True, exist_ok=True)
+    # BentoML has no public setting for it, and one folder for all services of a home would be emptied by each
+    BentoMLContainer.prometheus_multiproc_dir.set(str(metrics))
     _decisioning.serve_http(host=host, port=port)

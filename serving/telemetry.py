@@ -90,6 +90,9 @@ class Untold:
 UNTOLD: Telemetry = Untold()
 
 
-def metrics_folder(home: Home) -> Path:
-    """Return where the workers keep what they count: BentoML empties it at start and tells the workers."""
-    return home.root / "bentoml" / "prometheus_multiproc_dir"
+def metrics_folder(home: Home, port: int) -> Path:
+    """Return where the workers of the service on a port keep what they count.
+
+    BentoML empties it at start and tells the workers: another service on the same home must have its own.
+    """
+    return home.root / "metrics" / str(port)

@@ -157,6 +157,21 @@ def known(client: httpx.Client, feature: str, customer: str = CUSTOMER) -> Any: 
     return {each["name"]: each["value"] for each in features}[feature]
 
 
+def test_a_second_service_leaves_what_the_first_has_counted(server: Server, looking: Server) -> None:
+    def counted() -> float:
+        answer = httpx.get(
+            f"{server.admin_url}/metrics", headers={"authorization": f"Bearer {server.key}"}, trust_env=False
+        )
+        lines = (line for line in answer.text.splitlines() if line.startswith("moment_decisions_total{"))
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    before = counted()
+    with server.client() as client:
+        decided = client.post("/v1/decisions", json={"channel": "web", "placements": [{"name": "home"}]})
+    assert decided.status_code == 200
+    assert counted() == before + 1
+
+
 def test_the_next_decision_sees_events_and_a_kill_loses_none(looking: Server, server: Server) -> None:
     with looking.client() as client:
         assert decided(client)["action"] == "hello"
