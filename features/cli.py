@@ -76,9 +76,9 @@ def _ingest(source: Source, *, as_json: bool) -> None:
     from features.ingest import ingest as bring_in
     from moment.home import Home
 
-    home, open_ledger = Home.find(), click.get_current_context().obj
+    home, offices = Home.find(), click.get_current_context().obj
     # Who mounts this command may hand in the ledger of consents and of who was erased
-    with nullcontext() if open_ledger is None else open_ledger(home) as ledger:
+    with nullcontext() if offices is None else offices.customer_ledger(home) as ledger:
         report = bring_in(home, source, ledger=ledger)
     click.echo(_as_json(report) if as_json else _as_text(report, consents_note(source)))
 

@@ -7,18 +7,14 @@ import importlib
 import os
 import sys
 import time
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import click
 
 from moment import __version__
 from moment.errors import MomentError
-
-if TYPE_CHECKING:
-    from features.consents import CustomerLedger
-    from moment.home import Home
+from moment.life import offices
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +101,7 @@ def main() -> None:
     """Run the command; every error Moment raises on purpose is one line and a non-zero exit."""
     _quiet_vendors()
     try:
-        sys.exit(cli.main(prog_name="moment", standalone_mode=False, obj=_open_ledger))
+        sys.exit(cli.main(prog_name="moment", standalone_mode=False, obj=offices()))
     except MomentError as error:
         _fail(str(error), code=1)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -120,13 +116,6 @@ def main() -> None:
         _fail("interrupted; what was finished is kept, run the same command again to go on", code=130)
     except BrokenPipeError:
         _close_quietly()
-
-
-def _open_ledger(home: Home) -> AbstractContextManager[CustomerLedger]:
-    """Open what an ingest tells consents to; features may not know where that is."""
-    from serving.bootstrap import open_customer_ledger
-
-    return open_customer_ledger(home)
 
 
 def _quiet_vendors() -> None:
