@@ -24,7 +24,7 @@ from serving.decision.values import FeatureState, ProfileKind, Purpose, Scalar
 
 FORMAT = 4
 """The format written. 2 added limits, budgets, experiments, attempts and what they looked back on; 3 keeps
-the request id in the personal part; 4 adds what was stopped, whether the models were approved, and the policy."""
+the request id in the personal part; 4 adds what was stopped, what was approved, and the policy."""
 
 _REQUEST_ID_SEALED = 3
 
@@ -49,7 +49,7 @@ class Asked(Struct, frozen=True):
 class Versions(Struct, frozen=True):
     """What decided. Digests of the catalogue, the feature contract and the bundles; version of the code.
 
-    `policy` is the digest of the next-best-action bundle that holds the catalogue, empty where it came in none.
+    `policy` is the digest of the next-best-action bundle that holds the catalogue, empty where none does.
     """
 
     catalogue: str
@@ -227,8 +227,8 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     `attempt` counts how often it was decided until nothing had changed meanwhile, 4 is the fallback after
     three; `seed` and all else are of the last one. `exploration` names the policy that gave π, and how often
     it simulates where it does. `used` is what was used of the actions that have a budget or a volume.
-    `stops` is all that was off then, whether it mattered here or not; `approvals` says of each model by its name
-    whether the version that decided was approved: none, approved or expired.
+    `stops` is all that was off then, whether it mattered here or not; `approvals` says of each model by its
+    name whether the version that decided was approved: none, approved or expired.
     `personal` is None once it was erased. `latency_ms` is by stage, up to the writing of the record, all
     attempts together.
     """
