@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from features.consents import CustomerLedger
+    from features.sources.decision_records import Decided
     from moment.home import Home
     from serving.lifecycle import Book, GateVerdict, Model, Version
 
@@ -65,8 +67,11 @@ class Offices:
         Opens the life of models.
     mirror
         Shows the states of the book in MLflow: aliases and tags. Does nothing where MLflow is not installed.
+    decided
+        Opens what was decided, presented and answered, to learn from; only what was decided since, if given.
     """
 
     customer_ledger: Callable[[Home], AbstractContextManager[CustomerLedger]]
     life: Callable[[Home], AbstractContextManager[LifeOffice]]
     mirror: Callable[[Home, Book], None]
+    decided: Callable[[Home, datetime | None], AbstractContextManager[Decided]]

@@ -1,9 +1,12 @@
 """The manifest and the folder: what a bundle states about itself, verified before anything in it is parsed.
 
 A bundle's identity is the digest of what it *does*: format, model, kind, library versions and the SHA-256 of
-every file. What is told *about* it (when, from which run, with which figures) stays outside, so the same data
-and seed give the same version. Parsing a model in a killable child process is still to come; until then the
-digests are what stands between a damaged file and the parser.
+every file. What is told *about* it (when, from which run, with which figures) and who signed it stay outside, so
+the same data and seed give the same version.
+
+``CURRENT`` beside the versions of a model is the last good bundle this machine served. What serves is the champion
+of the ledger of lives; ``CURRENT`` is what a service falls back to where the ledger names none, or one that is
+refused. Nothing here deletes a version: decision records cite them, and replay opens them again.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,13 +25,22 @@ from typing import Any, Self
 
 from moment.errors import DependencyError, StepMissing
 
-FORMAT = 1
-"""Version of the folder's layout this code writes and reads."""
+FORMAT = 2
+"""Version of the folder's layout this code writes; since 2 golden predictions state what was read for them."""
+
+READABLE = (1, FORMAT)
+"""Versions it reads."""
 
 MANIFEST = "manifest.json"
+SIGNATURE = "signature.json"
 POINTER = "CURRENT"
 _VERSION_LENGTH = 12
 _MAX_FILE_BYTES = 512 * 1024 * 1024
+_MAX_MANIFEST_BYTES = 1024 * 1024
+
+
+UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a file that is not what it should be raises."""
 
 
 class Refusal(StrEnum):
@@ -37,6 +50,12 @@ class Refusal(StrEnum):
     FORMAT = "format"
     DIGEST = "digest"
     GOLDEN = "golden"
+    UNSIGNED = "unsigned"
+    SIGNATURE = "signature"
+    UNTRUSTED = "untrusted"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
 
 
 class BundleRefused(DependencyError):
@@ -50,13 +69,23 @@ class BundleRefused(DependencyError):
         The stable reason.
     detail
         What is wrong, without a full stop.
+    way_out
+        What helps, where it is not the usual.
     """
 
-    def __init__(self, folder: Path, reason: Refusal, detail: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        reason: Refusal,
+        detail: str,
+        *,
+        way_out: str = "restore the folder or train again",
+    ) -> None:
         where = f"bundle {folder.parent.name}/{folder.name}"
-        super().__init__(f"{where} refused ({reason}): {detail}; restore the folder or train again")
+        super().__init__(f"{where} refused ({reason}): {detail}; {way_out}")
         self.folder = folder
         self.reason = reason
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +102,25 @@ class About:
         Figures of the out-of-time test by name; an interval is ``<name>_low`` and ``<name>_high``.
     notes
         Lines people should read first: pooled actions, leak warnings, how the winner was chosen.
+    data_digest
+        SHA-256 of what it was trained on; empty for what is not trained.
     """
 
     created_at: str
     run_id: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    data_digest: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read the JSON form, ``asdict``."""
-        return cls(data["created_at"], data["run_id"], dict(data["metrics"]), tuple(data["notes"]))
+        return cls(
+            created_at=str(data["created_at"]),
+            run_id=str(data["run_id"]),
+            metrics={str(name): float(figure) for name, figure in data["metrics"].items()},
+            notes=tuple(str(note) for note in data["notes"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +130,7 @@ class Manifest:
     Parameters
     ----------
     model
-        ``propensity`` or ``segmentation``.
+        ``propensity``, ``segmentation`` or ``next-best-action``.
     kind
         How its model file is read, e.g. ``xgboost``.
     files
@@ -129,6 +166,28 @@ class Manifest:
         return json.dumps(asdict(self) | {"digest": self.digest}, indent=1, sort_keys=True, allow_nan=False)
 
 
+@dataclass(frozen=True, slots=True)
+class BundleFiles:
+    """A bundle as it lay on the disk, verified and not yet parsed; what is parsed later is these very bytes.
+
+    Parameters
+    ----------
+    folder
+        Where it was read.
+    manifest
+        What it states about itself.
+    contents
+        Every file it states, by name.
+    signed_by
+        Name of the trusted key that signed it; empty where no signature was asked for.
+    """
+
+    folder: Path
+    manifest: Manifest
+    contents: Mapping[str, bytes]
+    signed_by: str = ""
+
+
 def canonical_json(content: object) -> bytes:
     """Return JSON with sorted keys and no white space; NaN is an error."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
@@ -142,7 +201,11 @@ def read_manifest(folder: Path) -> Manifest:
     BundleRefused
         ``missing_file``, ``format`` or ``digest``.
     """
-    text = _read(folder, MANIFEST)
+    return parse_manifest(folder, read_plain(folder, MANIFEST, most=_MAX_MANIFEST_BYTES))
+
+
+def parse_manifest(folder: Path, text: bytes) -> Manifest:
+    """Read a manifest from its text; raises as `read_manifest` does."""
     try:
         data = json.loads(text)
         format_version = int(data["format"])
@@ -155,10 +218,10 @@ def read_manifest(folder: Path) -> Manifest:
             about=About.from_json(data["about"]),
             format=format_version,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BundleRefused(folder, Refusal.FORMAT, f"{MANIFEST} cannot be read ({error!r})") from error
-    if format_version != FORMAT:
-        detail = f"{MANIFEST} states format {format_version}, this version of Moment reads format {FORMAT}"
+    if format_version not in READABLE:
+        detail = f"{MANIFEST} states format {format_version}, this version of Moment reads up to {FORMAT}"
         raise BundleRefused(folder, Refusal.FORMAT, detail)
     if manifest.digest != stated:
         raise BundleRefused(folder, Refusal.DIGEST, f"{MANIFEST} does not match the digest it states")
@@ -178,7 +241,7 @@ def read_files(folder: Path, manifest: Manifest, *, model: str, expected: frozen
     if frozenset(manifest.files) != expected:
         difference = ", ".join(sorted(frozenset(manifest.files) ^ expected))
         raise BundleRefused(folder, Refusal.FORMAT, f"its list of files is wrong at {difference}")
-    contents = {name: _read(folder, name) for name in sorted(expected)}
+    contents = {name: read_plain(folder, name) for name in sorted(expected)}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != manifest.files[name]:
             raise BundleRefused(
@@ -187,10 +250,20 @@ def read_files(folder: Path, manifest: Manifest, *, model: str, expected: frozen
     return contents
 
 
-def _read(folder: Path, name: str) -> bytes:
+def read_plain(folder: Path, name: str, *, most: int = _MAX_FILE_BYTES) -> bytes:
+    """Return the content of one file of a bundle.
+
+    Raises
+    ------
+    BundleRefused
+        ``missing_file``; ``format`` when it is larger than `most`, or no plain file: a pipe would never end.
+    """
     path = folder / name
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
+        told = path.stat()
+        if not stat.S_ISREG(told.st_mode):
+            raise BundleRefused(folder, Refusal.FORMAT, f"{name} is not a plain file")
+        if told.st_size > most:
             raise BundleRefused(folder, Refusal.FORMAT, f"{name} is larger than a bundle's file may be")
         return path.read_bytes()
     except OSError as error:
@@ -233,7 +306,7 @@ def write_bundle(
     scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
     try:
         for name, content in {**files, MANIFEST: manifest.dumps().encode()}.items():
-            _write_durably(scratch / name, content)
+            write_durably(scratch / name, content)
         scratch.chmod(0o755)
         scratch.rename(folder)
     except BaseException:
@@ -245,7 +318,7 @@ def write_bundle(
 def make_current(folder: Path) -> None:
     """Point ``CURRENT`` beside a bundle at it, atomically."""
     scratch = folder.parent / f".{POINTER}-{os.getpid()}"
-    _write_durably(scratch, f"{folder.name}\n".encode())
+    write_durably(scratch, f"{folder.name}\n".encode())
     scratch.replace(folder.parent / POINTER)
 
 
@@ -281,7 +354,8 @@ def _stated_time(folder: Path) -> str:
         return ""
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
