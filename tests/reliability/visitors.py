@@ -6,11 +6,12 @@ reserve with the record, sometimes report the presentation. What was acknowledge
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -35,7 +36,10 @@ ACTION = Action(ActionId("loan"), "Loan", "growth", "loans", 1.0, timedelta(days
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What visitors do: their offers live `lifetime` seconds, and `shown` is the share they report."""
+    """What visitors do: their offers live `lifetime` seconds, and `shown` is the share they report.
+
+    The first `doomed` of them go on until they are killed.
+    """
 
     folder: str
     record: DecisionRecord
@@ -43,6 +47,7 @@ class Task(msgspec.Struct, frozen=True):
     attempts: int
     lifetime: float
     shown: float
+    doomed: int = 0
 
 
 def plan() -> ContactPlan:
@@ -56,13 +61,13 @@ def may_offer(prepared: ContactPlan, history: History, now: datetime) -> bool:
     return not check.verdicts().reason[0]
 
 
-def attempt(task: Task, visitor: str) -> Iterator[str]:
-    """Try so many times; yield what was acknowledged."""
+def attempt(task: Task, visitor: str, numbers: Iterable[int]) -> Iterator[str]:
+    """Try once for each number; yield what was acknowledged."""
     path = Path(task.folder) / "moment.db"
     records = SqliteRecords(path, VAULT)
     ledger = SqliteContacts(path, records.writer, VAULT)
     prepared, chance = plan(), random.Random(visitor)  # noqa: S311
-    for number in range(task.attempts):
+    for number in numbers:
         now = datetime.now(UTC)
         standing = ledger.read(CUSTOMER, mode=Mode.LIVE, now=now, back=prepared.lookback(now))
         if not may_offer(prepared, standing.history, now):
@@ -86,13 +91,15 @@ def attempt(task: Task, visitor: str) -> Iterator[str]:
     records.close()
 
 
-def visit(task: Task, visitor: str) -> None:
+def visit(task: Task, place: int) -> None:
     """Be one visitor."""
+    visitor = f"visitor{place}"
+    numbers = itertools.count() if place < task.doomed else range(task.attempts)
     with (Path(task.folder) / f"{visitor}.out").open("w", buffering=1) as said:
         said.write(f"ready {os.getpid()}\n")
         while not (Path(task.folder) / "go").exists():
             time.sleep(0.002)
-        for line in attempt(task, visitor):
+        for line in attempt(task, visitor, numbers):
             said.write(line + "\n")
         said.write("done\n")
 
@@ -105,7 +112,7 @@ def main() -> None:
     task = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Task)
     for number in range(task.visitors):
         if os.fork() == 0:
-            visit(task, f"visitor{number}")
+            visit(task, number)
             return
     for _ in range(task.visitors):
         os.wait()
