@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,9 @@ from moment.errors import ConfigurationError, DependencyError, MomentError
 from moment.home import Home
 from serving.adapters.database import migrate
 from serving.adapters.sqlite_keys import SqliteKeys
+from serving.life_room import open_life
 from serving.ports import Keys
+from serving.ports.life import Signer
 from serving.settings import Settings
 from serving.telemetry import UNTOLD, Telemetry
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from serving.use_cases.desk import Desk
     from serving.use_cases.erase import EraseCustomer
     from serving.use_cases.export import ExportCustomer
+    from serving.use_cases.life import Life
     from serving.use_cases.recall import Recall
     from serving.use_cases.replay import Replay
     from serving.use_cases.tracking import Tracking
@@ -408,6 +411,8 @@ class LateOffice:
         self._telemetry = telemetry
         self._keys: SqliteKeys | None = None
         self._access: Access | None = None
+        self._life: Life | None = None
+        self._life_open = ExitStack()
         self._opened: Opened | None = None
         self._refusal: MomentError = DependencyError("Moment is still opening its stores; try again soon")
         self._closing = threading.Event()
@@ -427,6 +432,19 @@ class LateOffice:
             self._access = open_access(self.keys, self._home, self._settings)
         return self._access
 
+    @property
+    def life(self) -> Life:
+        """The life of models; DependencyError when its ledger is away."""
+        if self._life is None:
+            self._life = self._life_open.enter_context(open_life(self._home))
+        return self._life
+
+    def signer(self, secret: str) -> Signer:
+        """Return the person whose own key has this secret; the secret is kept nowhere."""
+        from serving.adapters.personal_signing import PersonalSigner
+
+        return PersonalSigner(secret, self.keys)
+
     def desk(self) -> Desk:
         """Return the open desk, or raise why there is none."""
         if self._opened is None:
@@ -444,6 +462,7 @@ class LateOffice:
         self._closing.set()
         if self._opened is not None:
             self._opened.close()
+        self._life_open.close()
         if self._keys is not None:
             self._keys.close()
 

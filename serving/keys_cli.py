@@ -30,6 +30,9 @@ SCOPES = (
     "customers:erase",
     "customers:export",
     "metrics:read",
+    "models:read",
+    "models:approve",
+    "stops:write",
 )
 ROLES = ("risk_officer", "data_scientist", "operator", "support")
 

@@ -1,4 +1,4 @@
-"""How a trained model enters its life: candidate, gates, challenger; champion where no person is in charge."""
+"""How a trained model enters its life; it is the champion at once where no person is in charge."""
 
 from __future__ import annotations
 

@@ -21,16 +21,25 @@ _SAID = {
     "scope-missing": Said("this key has no scope scores:read; ask for one that has"),
     "channel-not-allowed": Said("this key speaks for another channel", "channel"),
     "live-only": Said("only a live key may erase: there is one of each customer, for live and test alike"),
+    "role-missing": Said("the role data_scientist may not approve versions; risk_officer may"),
     "test-only": Said("only a test key may set the time; leave it out", "context.time"),
     "origin-not-allowed": Said(
         "pages of this origin may not post here; MOMENT_BROWSER_ORIGINS names those that may"
     ),
     "not-found": Said("there is no such decision", "decision_id"),
+    "unknown-version": Said("propensity has no version 0a1b2c3d4e5f; `moment models list` shows them"),
+    "unknown-stop": Said("nothing is stopped as stop_1f2e3d; `moment stop --list` shows what is"),
     "method-not-allowed": Said("take one of the methods that the Allow header names"),
     "body-too-slow": Said("the body must arrive within 5 s"),
     "request-id-reused": Said("this request_id was used for a different request; take a new one"),
     "answer-withdrawn": Said(
         "the customer's consents have changed since this request was answered; ask again under a new id"
+    ),
+    "four-eyes": Said("Ada Byron made propensity 2fd4e1c67a2d; somebody else must approve it"),
+    "two-people": Said("stop_1f2e3d4c5b6a is resumed by two people; another person must agree"),
+    "not-now": Said("propensity 2fd4e1c67a2d is retired; only what passed its gates is approved"),
+    "digest-differs": Said(
+        "propensity 2fd4e1c67a2d has another digest; look at it again and approve what you see", "digest"
     ),
     "body-too-large": Said("the body may have 65536 bytes"),
     "unsupported-media-type": Said("send one Content-Type, application/json, and no Content-Encoding"),
@@ -46,6 +55,8 @@ _SAID = {
     "treatment-does-not-fit": Said(
         "`coupon-beef` has no treatment for a placement asked for; ask for one it is made for", "force"
     ),
+    "unknown-issue": Said("the catalogue has no issue `growht`; did you mean `growth`?", "name"),
+    "unknown-model": Said("there is no model `propensty`; did you mean `propensity`?", "name"),
     "unknown-channel": Said("no channel `wap`; one of app, web", "channel"),
     "unknown-placement": Said(
         "channel `web` has no placement `hom`; did you mean `home`?", "placements[0].name"

@@ -19,9 +19,11 @@ from serving.api.metrics import noted
 from serving.api.problems import AnyRequest
 from serving.api.schemas import Alive, Ready
 from serving.ports import Scope
+from serving.ports.life import Signer
 from serving.settings import Settings
 from serving.use_cases.access import Access
 from serving.use_cases.desk import Desk
+from serving.use_cases.life import Life
 
 _UNKEPT = {"Cache-Control": "no-store"}
 
@@ -34,6 +36,15 @@ class Office(Protocol):
     @property
     def access(self) -> Access:
         """The door; DependencyError when the store of keys is away."""
+        ...
+
+    @property
+    def life(self) -> Life:
+        """The life of models; DependencyError when its ledger is away."""
+        ...
+
+    def signer(self, secret: str) -> Signer:
+        """Return the person whose own key has this secret; InvalidRequest where it is nobody's."""
         ...
 
     def desk(self) -> Desk:

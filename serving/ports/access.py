@@ -25,6 +25,9 @@ class Scope(StrEnum):
     ERASE_CUSTOMERS = "customers:erase"
     EXPORT_CUSTOMERS = "customers:export"
     READ_METRICS = "metrics:read"
+    READ_MODELS = "models:read"
+    APPROVE_MODELS = "models:approve"
+    STOP = "stops:write"
 
 
 class Role(StrEnum):

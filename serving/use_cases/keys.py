@@ -16,14 +16,17 @@ from serving.records import Mode
 PREFIX = "moment_"
 """How every secret begins, so that one that was left lying about is found by searching."""
 
+_EVERYBODY = frozenset({Scope.READ_MODELS, Scope.STOP})
+"""Whoever sees a wrong offer stops it, and asks nobody first."""
+
 ROLES: Mapping[Role, frozenset[Scope]] = MappingProxyType(
     {
-        Role.RISK_OFFICER: frozenset({Scope.READ_DECISIONS, Scope.READ_CUSTOMERS, Scope.READ_SCORES}),
-        Role.DATA_SCIENTIST: frozenset({Scope.READ_DECISIONS, Scope.READ_SCORES, Scope.READ_METRICS}),
-        Role.OPERATOR: frozenset({Scope.READ_METRICS}),
-        Role.SUPPORT: frozenset(
-            {Scope.READ_DECISIONS, Scope.READ_CUSTOMERS, Scope.WRITE_CONSENTS, Scope.ERASE_CUSTOMERS}
-        ),
+        Role.RISK_OFFICER: _EVERYBODY
+        | {Scope.READ_DECISIONS, Scope.READ_CUSTOMERS, Scope.READ_SCORES, Scope.APPROVE_MODELS},
+        Role.DATA_SCIENTIST: _EVERYBODY | {Scope.READ_DECISIONS, Scope.READ_SCORES, Scope.READ_METRICS},
+        Role.OPERATOR: _EVERYBODY | {Scope.READ_METRICS},
+        Role.SUPPORT: _EVERYBODY
+        | {Scope.READ_DECISIONS, Scope.READ_CUSTOMERS, Scope.WRITE_CONSENTS, Scope.ERASE_CUSTOMERS},
     }
 )
 """What a person may do with their own key, by what they work as."""
