@@ -1,12 +1,12 @@
 """The manifest and the folder: what a bundle states about itself, verified before anything in it is parsed.
 
 A bundle's identity is the digest of what it *does*: format, model, kind, library versions and the SHA-256 of
-every file. What is told *about* it (when, from which run, with which figures) and who signed it stay outside, so
-the same data and seed give the same version.
+every file. What is told *about* it (when, from which run, with which figures) and who signed it stay
+outside, so the same data and seed give the same version.
 
-``CURRENT`` beside the versions of a model is the last good bundle this machine served. What serves is the champion
-of the ledger of lives; ``CURRENT`` is what a service falls back to where the ledger names none, or one that is
-refused. Nothing here deletes a version: decision records cite them, and replay opens them again.
+``CURRENT`` beside the versions of a model is the last good bundle this machine served. What serves is the
+champion of the ledger of lives; ``CURRENT`` is what a service falls back to where the ledger names none, or
+one that is refused. Nothing here deletes a version: decision records cite them, and replay opens them again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any, Self
 from moment.errors import DependencyError, StepMissing
 
 FORMAT = 2
-"""Version of the folder's layout this code writes; since 2 golden predictions state what was read for them."""
+"""Version of the layout this code writes; since 2 golden predictions state what was read for them."""
 
 READABLE = (1, FORMAT)
 """Versions it reads."""

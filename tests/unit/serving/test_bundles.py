@@ -278,7 +278,7 @@ def test_golden_predictions_include_missing_values(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": 2}, "reads format 1"),
+        ({"format": 3}, "reads up to 2"),
         ({"kind": "pickle"}, "unknown kind"),
         ({"model": "segmentation"}, "holds a segmentation model"),
     ],
