@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,23 @@ _WINDOW = "window_days"
 def _context(slots: int) -> dict[str, ContextValue]:
     """Return the context of a row; each action has its own window."""
     return {_WINDOW: None, "offers_together": slots, "exposure": "observed"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRows:
+    """What a propensity model is asked of one customer.
+
+    Parameters
+    ----------
+    matrix
+        Shape (contenders, columns), float32.
+    groups, actions
+        Group and id of each row's action.
+    """
+
+    matrix: NDArray[np.float32]
+    groups: tuple[str, ...]
+    actions: tuple[str, ...]
 
 
 class BundleScorer:
@@ -55,6 +73,10 @@ class BundleScorer:
         slots: int,
     ) -> Scores:
         """Score all contenders in one call."""
+        return self.score_all([self.rows(customer, contenders, slots)])[0]
+
+    def rows(self, customer: CustomerFacts, contenders: Sequence[Candidate], slots: int) -> ModelRows:
+        """Return what the model is asked of one customer, one row per contender."""
         actions = [contender.action for contender in contenders]
         matrix = self._encoder.matrix(
             customer.values if customer.found else None,
@@ -64,10 +86,27 @@ class BundleScorer:
         if self._window is not None:
             # Each action has its own window
             matrix[:, self._window] = [action.window / timedelta(days=1) for action in actions]
-        scores = self._bundle.score(
-            matrix, [action.group for action in actions], [action.action_id for action in actions]
+        return ModelRows(
+            matrix,
+            tuple(action.group for action in actions),
+            tuple(str(action.action_id) for action in actions),
         )
-        return Scores(raw=scores.raw, propensity=np.clip(scores.calibrated, 0.0, 1.0))
+
+    def score_all(self, asked: Sequence[ModelRows]) -> list[Scores]:
+        """Score the rows of several customers in one call; a row's score does not depend on the others."""
+        if not asked:
+            return []
+        scores = self._bundle.score(
+            np.concatenate([one.matrix for one in asked]),
+            [group for one in asked for group in one.groups],
+            [action for one in asked for action in one.actions],
+        )
+        propensity = np.clip(scores.calibrated, 0.0, 1.0)
+        ends = np.cumsum([len(one.matrix) for one in asked])[:-1]
+        return [
+            Scores(raw=raw, propensity=own)
+            for raw, own in zip(np.split(scores.raw, ends), np.split(propensity, ends), strict=True)
+        ]
 
 
 class PopulationScorer:

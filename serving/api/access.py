@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from moment.errors import InvalidRequest
 from serving.api.metrics import noted
 from serving.api.problems import AnyRequest
-from serving.use_cases.access import Access, Caller
+from serving.use_cases.access import Caller
 
 
-def caller_of(request: AnyRequest, access: Access) -> Caller:
-    """Return who asks.
+def caller_of(request: AnyRequest, access: Callable[[str], Caller]) -> Caller:
+    """Return who asks, as the door (`Access`) tells by their key or token.
 
     Raises
     ------
