@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import duckdb
+import pyarrow.parquet as pq
 
 from features.table_contract import TableContract
 from features.tables import TABLES
@@ -180,6 +181,16 @@ def _view(table: TableContract, files: list[Path]) -> str:
     if not files:
         nulls = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in table.duckdb_columns().items())
         return f'CREATE VIEW "{table.name}" AS SELECT {nulls} WHERE FALSE'
-    columns = ", ".join(f'"{name}"' for name in table.names)
-    paths = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
-    return f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM read_parquet([{paths}])'  # noqa: S608
+    # A file of before a column was added to the contract has it empty
+    parts = " UNION ALL ".join(_part(table, file) for file in files)
+    return f'CREATE VIEW "{table.name}" AS {parts}'
+
+
+def _part(table: TableContract, file: Path) -> str:
+    there = set(pq.read_schema(file).names)
+    columns = ", ".join(
+        f'"{name}"' if name in there else f'NULL::{kind} AS "{name}"'
+        for name, kind in table.duckdb_columns().items()
+    )
+    path = str(file).replace("'", "''")
+    return f"SELECT {columns} FROM read_parquet('{path}')"  # noqa: S608

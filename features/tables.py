@@ -296,6 +296,12 @@ PRESENTATIONS = TableContract(
         Column(
             "offers_together", INT64, "How many actions the customer was given at the same time", minimum=1
         ),
+        Column(
+            "purposes",
+            STRING,
+            "What the customer had consented to when it was decided, with commas, `none` for nothing; empty: "
+            "not recorded, the consents tell",
+        ),
         _KNOWN_AT,
     ),
     key=("presentation_id",),

@@ -1,8 +1,8 @@
 """Recorded decisions as a source: what was decided here, shown, and answered, to learn from.
 
-Only decisions of live traffic, only offers that arbitration picked (no fallback, no mandatory message, nothing
-forced), only customers who are known and were not erased. Whoever was in the control group counts: those picks
-were uniform, and their probability is on record.
+Only decisions of live traffic, only offers that arbitration picked (no fallback, no mandatory message,
+nothing forced), only customers who are known and were not erased. Whoever was in the control group counts:
+those picks were uniform, and their probability is on record.
 
 Where decisions are recorded is none of this room's business: whoever runs an ingest hands in what reads them.
 """
@@ -110,18 +110,18 @@ class DecidedFeatures:
 
 
 class Decided(Protocol):
-    """Recorded decisions and their outcomes. Reading is repeatable: the same digest, the same rows in order."""
+    """Recorded decisions and their outcomes. The same digest means the same rows, in the same order."""
 
     def digest(self) -> str:
         """Return a SHA-256 over everything the rows depend on."""
         ...
 
     def offers(self) -> Iterator[DecidedOffer]:
-        """Yield what was shown, in the order in which its presentations were reported."""
+        """Yield what was shown, in the order of the decisions."""
         ...
 
     def outcomes(self) -> Iterator[DecidedOutcome]:
-        """Yield what was answered to these offers, in the order in which it was reported."""
+        """Yield what was answered to these offers, in the order of the decisions."""
         ...
 
     def features(self, most: int) -> Iterator[DecidedFeatures]:
@@ -167,7 +167,7 @@ class DecisionRecords:
         table: str,
         engine: duckdb.DuckDBPyConnection,  # noqa: ARG002 - the port's; nothing is mapped by SQL here
     ) -> Iterator[Batch]:
-        """Yield the rows of a table, numbered in the order in which they were reported."""
+        """Yield the rows of a table, numbered in the order of the decisions."""
         rows = (
             map(_presentation, self.decided.offers())
             if table == "presentations"
@@ -211,8 +211,8 @@ def _outcome(outcome: DecidedOutcome) -> dict[str, Any]:
 
 
 def joined(purposes: Sequence[str]) -> str:
-    """Return purposes as the lake holds them: sorted, with commas; empty where nothing was consented to."""
-    return ",".join(sorted(purposes))
+    """Return purposes as the lake holds them: sorted, with commas; ``none`` where there were none."""
+    return ",".join(sorted(purposes)) or "none"
 
 
 def _plain(instant: datetime) -> datetime:

@@ -225,13 +225,19 @@ def _conditions(customer_ref: str, wanted: Past) -> tuple[str, list[object]]:
     return " AND ".join(conditions), values
 
 
+def open_personal(
+    connection: sqlite3.Connection, vault: Vault, ref: str, sealed: bytes, *, about: str
+) -> tuple[bytes, bytes | None]:
+    """Return a request's digest and the personal part of its record; of somebody erased meanwhile nothing."""
+    part = vault.open_sealed(connection, ref, sealed, about=about)
+    return (b"", None) if part is None else (part[1 : part[0] + 1], part[part[0] + 1 :])
+
+
 def _entry(connection: sqlite3.Connection, vault: Vault, row: _Row) -> Entry:
     """Read a row. The key is looked at after the row: what is erased in between is not opened any more."""
     decision_id, customer_ref, received_at, opened, sealed = row
     request_sha256, personal = b"", None
     if sealed is not None:
         ref = customer_ref or anonymous_ref(from_microseconds(received_at).date())
-        part = vault.open_sealed(connection, ref, sealed, about=decision_id)
-        if part is not None:
-            request_sha256, personal = part[1 : part[0] + 1], part[part[0] + 1 :]
+        request_sha256, personal = open_personal(connection, vault, ref, sealed, about=decision_id)
     return Entry(load(Sealable(opened, personal)), request_sha256)
