@@ -37,6 +37,9 @@ class PropensityModel(CalibratedContender):
         A group or action with fewer judged positives is pooled to the level above.
     monotone
         1 or -1 by numeric column: the score may only rise, or fall, with it.
+    parameters
+        Parameters of the trees found before, as ``best_params_``: then nothing is searched, ``trials`` and
+        ``budget_seconds`` mean nothing, and the fit comes out as the one that found them.
     n_jobs
         Folds boosted at a time. Results do not depend on it.
     random_state
@@ -104,6 +107,7 @@ class PropensityModel(CalibratedContender):
         min_positives: int = 20,
         min_offset_positives: int = 50,
         monotone: Mapping[str, int] | None = None,
+        parameters: Mapping[str, float | int] | None = None,
         n_jobs: int = 2,
         random_state: Any = 0,  # noqa: ANN401
     ) -> None:
@@ -115,6 +119,7 @@ class PropensityModel(CalibratedContender):
         self.min_positives = min_positives
         self.min_offset_positives = min_offset_positives
         self.monotone = monotone
+        self.parameters = parameters
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -131,6 +136,7 @@ class PropensityModel(CalibratedContender):
             self.max_rows,
             self.monotone or {},
             self.n_jobs,
+            self.parameters,
         )
         found = boost(rows, self.columns_, plan)
         self.booster_, self.linear_ = found.booster, None
