@@ -1,7 +1,8 @@
 """The life of a model version: states, acts and the rules between them. Pure: no clock, no store.
 
-``acts`` are what people and the machine do, ``book`` is what all acts together come to, ``rules`` say which act may
-follow, ``gates`` are the numbers a version must reach. The ledger that keeps the acts is a port.
+``acts`` are what people and the machine do, ``versions`` and ``book`` what all acts together come to,
+``rules`` say which act may follow, ``gates`` are the numbers a version must reach, ``endings`` what to warn
+of. The ledger that keeps the acts is a port.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ from serving.lifecycle.acts import (
     Submitted,
 )
 from serving.lifecycle.book import Approval, Book, Finding, Stop, Version, Written
-from serving.lifecycle.gates import GateVerdict, Verdict, overall
-from serving.lifecycle.rules import check
+from serving.lifecycle.endings import days_left, warnings
+from serving.lifecycle.gates import GateVerdict, Verdict, judged, overall
+from serving.lifecycle.rules import LONGEST_APPROVAL, check
 
 __all__ = [
+    "LONGEST_APPROVAL",
     "Accepted",
     "Act",
     "Actor",
@@ -62,5 +65,8 @@ __all__ = [
     "Version",
     "Written",
     "check",
+    "days_left",
+    "judged",
     "overall",
+    "warnings",
 ]

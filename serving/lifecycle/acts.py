@@ -1,7 +1,11 @@
-"""What is done to a version of a model, one value an act. Acts are stored: fields are added, never renamed."""
+"""What is done to a version of a model, one value an act.
+
+Acts are stored and signed: fields are added with a default, never renamed.
+"""
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 from enum import StrEnum
 
@@ -47,7 +51,7 @@ class StopKind(StrEnum):
 
 
 class Actor(Struct, frozen=True):
-    """Who acts. Without a person it is the machine: a scheduled retraining, the demo, a command without a key.
+    """Who acts. Without a person it is the machine: a scheduled retraining, the demo, a keyless command.
 
     Parameters
     ----------
@@ -71,11 +75,16 @@ class Actor(Struct, frozen=True):
         return (
             self.person is not None
             and other.person is not None
-            and " ".join(self.person.casefold().split()) == " ".join(other.person.casefold().split())
+            and _plain(self.person) == _plain(other.person)
         )
 
 
 MACHINE = Actor("machine")
+
+
+def _plain(name: str) -> str:
+    """Return a name as two spellings of it have in common: case, spaces and forms of letters left aside."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 class Act(Struct, frozen=True, kw_only=True, tag_field="act"):
@@ -127,7 +136,10 @@ class Submitted(OfVersion, frozen=True, kw_only=True, tag="submitted"):
 
 
 class Judged(OfVersion, frozen=True, kw_only=True, tag="judged"):
-    """The gates were asked. All passed or none failed: it is a challenger. One failed: it stays a candidate."""
+    """The gates were asked. None failed: it is a challenger; one failed: it is a candidate.
+
+    What somebody took upon themselves before goes with the old result.
+    """
 
     gates: tuple[GateVerdict, ...]
 

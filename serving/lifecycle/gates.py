@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -58,7 +59,7 @@ def judged(
 
     Without an interval the number itself is held against them.
     """
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return Verdict.FAIL
     low, high = (value, value) if low is None or high is None else (low, high)
     if not low <= high:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from functools import singledispatch
 
-from moment.errors import InvalidRequest
 from serving.lifecycle.acts import (
     Accepted,
+    Act,
     Actor,
     AnyAct,
     Approved,
@@ -14,7 +16,7 @@ from serving.lifecycle.acts import (
     FindingAdded,
     FindingClosed,
     Judged,
-    OfVersion,
+    Model,
     Promoted,
     Rejected,
     ResumeAsked,
@@ -22,14 +24,30 @@ from serving.lifecycle.acts import (
     Retired,
     RolledBack,
     State,
+    StopKind,
     Stopped,
     Submitted,
 )
-from serving.lifecycle.book import Book, Version
+from serving.lifecycle.book import Book, Stop, Version
+from serving.lifecycle.gates import Verdict
+from serving.lifecycle.refusing import (
+    MAKERS,
+    OPERATIONS,
+    RISK,
+    named,
+    refused,
+    require,
+    require_charge,
+    require_maker,
+    require_reason,
+    unknown,
+    version_of,
+)
 
-RISK = "risk_officer"
-OPERATIONS = frozenset({RISK, "operator"})
-MAKERS = frozenset({RISK, "operator", "data_scientist"})
+LONGEST_APPROVAL = timedelta(days=730)
+"""Nobody answers for a model longer than this without looking at it again."""
+
+_TIERS = (1, 2, 3)
 
 
 def check(book: Book, act: AnyAct, by: Actor, now: datetime) -> None:
@@ -41,190 +59,239 @@ def check(book: Book, act: AnyAct, by: Actor, now: datetime) -> None:
         With code ``unknown-version``, ``unknown-finding``, ``unknown-stop``, ``role-missing``, ``four-eyes``,
         ``two-people`` or ``not-now``.
     """
-    match act:
-        case Submitted():
-            _check_submitted(book, act, by)
-        case OfVersion():
-            _check_version(book, act, by, now)
-        case FindingAdded():
-            _require(by, MAKERS, "add findings")
-            _reasoned(act.reason)
-            if act.digest is not None and book.find(act.model, act.digest) is None:
-                raise _unknown(act.model, act.digest)
-        case FindingClosed():
-            _require(by, frozenset({RISK}), "close findings")
-            _reasoned(act.reason)
-            found = book.findings.get(act.finding_id)
-            if found is None:
-                raise _refused(
-                    f"there is no finding {act.finding_id}; `moment findings list`", "unknown-finding"
-                )
-            if found.closed is not None:
-                raise _refused(f"{act.finding_id} is closed already", "not-now")
-        case Stopped():
-            _require(by, None, "stop anything")
-            _reasoned(act.reason)
-            if any((one.kind, one.name) == (act.kind, act.name) for one in book.stops.values()):
-                raise _refused(f"{act.kind} {act.name} is stopped already", "not-now")
-        case ResumeAsked() | Resumed():
-            _check_resume(book, act, by)
-
-
-def _check_submitted(book: Book, act: Submitted, by: Actor) -> None:
-    if by.is_person:
-        _require(by, MAKERS, "submit versions")
-    known = book.find(act.model, act.digest)
-    if known is not None:
-        raise _refused(f"{act.model} {known.version} is in the ledger already, as {known.state}", "not-now")
-
-
-def _check_version(book: Book, act: OfVersion, by: Actor, now: datetime) -> None:
-    version = book.find(act.model, act.digest)
-    if version is None:
-        raise _unknown(act.model, act.digest)
-    name = f"{version.model} {version.version}"
-    match act:
-        case Judged():
-            if version.state in (State.REJECTED, State.RETIRED):
-                raise _refused(f"{name} is {version.state}; nothing more is asked of it", "not-now")
-        case Accepted():
-            _check_accepted(book, act, version, by)
-        case Challenged():
-            _check_challenged(act, version, by, now)
-        case Approved():
-            _check_approved(act, version, by, now)
-        case Rejected():
-            _require(by, frozenset({RISK}), "reject versions")
-            _reasoned(act.reason)
-            if version.state not in (State.CANDIDATE, State.CHALLENGER):
-                raise _refused(f"{name} is {version.state}; only what does not serve is rejected", "not-now")
-        case Promoted():
-            check_promotion(book, version, by, now)
-        case RolledBack():
-            _require(by, MAKERS, "roll back")
-            _reasoned(act.reason)
-            if version.state is not State.FORMER:
-                raise _refused(
-                    f"{name} is {version.state}; only a former champion is gone back to", "not-now"
-                )
-        case Retired():
-            _require(by, MAKERS, "retire versions")
-            if version.state in (State.CHAMPION, State.RETIRED):
-                raise _refused(f"{name} is {version.state}; promote another version first", "not-now")
+    _rule(act, book, by, now)
 
 
 def check_promotion(book: Book, version: Version, by: Actor, now: datetime) -> None:
     """Refuse to make a version the champion: its state, its gates, findings, and its approval.
 
-    The machine may promote without an approval for as long as no person has taken charge of the model.
+    A former champion may be promoted again, under the same conditions as a challenger. The machine may
+    promote without an approval for as long as no person has taken charge of the model, and nothing from then on.
     """
-    name = f"{version.model} {version.version}"
-    if version.state is not State.CHALLENGER:
-        way = (
-            "ask its gates first"
-            if version.state is State.CANDIDATE
-            else "`moment models list` shows what may"
-        )
-        raise _refused(f"{name} is {version.state}, only a challenger is promoted; {way}", "not-now")
+    require_charge(book, version.model, by, "promote versions")
+    name = named(version)
+    if version.state not in (State.CHALLENGER, State.FORMER):
+        ask = version.state is State.CANDIDATE
+        way = "its gates come first: `moment models show`" if ask else "`moment models list` shows what may"
+        raise refused(f"{name} is {version.state}, only a challenger is promoted; {way}")
     if version.unaccepted:
         gates = ", ".join(f"{one.gate} ({one.verdict})" for one in version.unaccepted)
-        raise _refused(
+        raise refused(
             f"{name} has gates nobody answers for: {gates}; a risk officer can take them on: "
-            f"`moment models accept {version.model} {version.version} --gate GATE --reason WHY`",
-            "not-now",
+            f"`moment models accept {name} --gate GATE --reason WHY`"
         )
-    blocking = [one.finding_id for one in book.findings.values() if one.holds_back(version)]
-    if blocking:
-        raise _refused(
-            f"{name} is held back by {', '.join(blocking)}; `moment findings close` once they are mended",
-            "not-now",
-        )
-    if not by.is_person:
-        if version.model in book.claimed and version.approved(now) != "approved":
-            raise _refused(f"people are in charge of {version.model}: {name} needs an approval", "four-eyes")
-        return
-    _require(by, MAKERS, "promote versions")
-    if version.approved(now) != "approved":
-        raise _refused(
+    _check_findings(book, version)
+    if by.is_person and version.approved(now) != "approved":
+        raise refused(
             f"{name} has no approval that holds ({version.approved(now)}); somebody other than "
-            f"{version.made_by.person or 'who made it'} must: `moment models approve {version.model} {version.version}`",
+            f"{version.made_by.person or 'the machine'} must give one: `moment models approve {name}`",
             "four-eyes",
         )
 
 
-def _check_accepted(book: Book, act: Accepted, version: Version, by: Actor) -> None:
-    _reasoned(act.reason)
-    known = {one.gate for one in version.gates}
+@singledispatch
+def _rule(act: Act, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001 - what all have in common
+    raise TypeError(act)
+
+
+@_rule.register
+def _submitted(act: Submitted, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    require_maker(by, "submit versions")
+    known = book.find(act.model, act.digest)
+    if known is not None:
+        raise refused(f"{named(known)} is in the ledger already, as {known.state}")
+    if act.tier not in _TIERS:
+        raise refused(f"a tier is 1 (most harm), 2 or 3, not {act.tier}")
+
+
+@_rule.register
+def _judged(act: Judged, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    require_maker(by, "tell what gates found")
+    version = version_of(book, act)
+    _check_state(version, (State.REJECTED, State.RETIRED), "nothing more is asked of it")
+    names = [one.gate for one in act.gates]
+    if not names or len(names) != len(set(names)):
+        raise refused(f"every gate of {named(version)} is told once, and at least one")
+
+
+@_rule.register
+def _accepted(act: Accepted, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    require_charge(book, act.model, by, "take gates upon themselves")
+    require_reason(act.reason)
+    version = version_of(book, act)
+    _check_state(version, (State.REJECTED, State.RETIRED), "nothing more is asked of it")
+    open_gates = {one.gate: one.verdict for one in version.unaccepted}
     for gate in act.gates:
-        if gate not in known:
-            raise _refused(f"{version.model} {version.version} was asked no gate {gate!r}", "not-now")
+        if gate not in open_gates:
+            raise refused(f"{named(version)} has no gate {gate!r} that waits for anybody to answer for it")
+    if not act.gates:
+        raise refused("name the gates: --gate GATE")
     if by.is_person:
-        _require(by, frozenset({RISK}), "take gates upon themselves")
+        require(by, RISK, "take gates upon themselves")
         if by.is_same_person(version.made_by):
-            raise _refused(
-                "who made a version does not answer for its gates; somebody else must", "four-eyes"
+            raise refused(
+                f"{by.person} made {named(version)}; somebody else must answer for its gates", "four-eyes"
             )
-    elif version.model in book.claimed:
-        raise _refused(f"people are in charge of {version.model}: a risk officer must accept", "four-eyes")
-
-
-def _check_challenged(act: Challenged, version: Version, by: Actor, now: datetime) -> None:
-    if by.is_person:
-        _require(by, MAKERS, "set a challenger's shares")
-    if version.state is not State.CHALLENGER:
-        raise _refused(f"{version.model} {version.version} is {version.state}, no challenger", "not-now")
-    if not (0 <= act.shadow <= 1 and 0 <= act.routed <= 1):
-        raise _refused("shares go from 0 to 1", "not-now")
-    if act.routed and version.approved(now) != "approved":
-        raise _refused("customers are only given to a challenger that is approved", "four-eyes")
-
-
-def _check_approved(act: Approved, version: Version, by: Actor, now: datetime) -> None:
-    _require(by, frozenset({RISK}), "approve versions")
-    name = f"{version.model} {version.version}"
-    if by.is_same_person(version.made_by):
-        raise _refused(f"{by.person} made {name}; somebody else must approve it", "four-eyes")
-    if version.state in (State.CANDIDATE, State.REJECTED, State.RETIRED):
-        raise _refused(f"{name} is {version.state}; only what passed its gates is approved", "not-now")
-    if act.expires_at <= now:
-        raise _refused("an approval ends in the future", "not-now")
-
-
-def _check_resume(book: Book, act: ResumeAsked | Resumed, by: Actor) -> None:
-    _require(by, OPERATIONS, "resume what is stopped")
-    stop = book.stops.get(act.stop_id)
-    if stop is None:
-        raise _refused(
-            f"nothing is stopped as {act.stop_id}; `moment stop --list` shows what is", "unknown-stop"
-        )
-    if isinstance(act, ResumeAsked):
-        return
-    if stop.asked is None or by.is_same_person(stop.asked):
-        raise _refused(f"{act.stop_id} is resumed by two people; another person must agree", "two-people")
-
-
-def _require(by: Actor, roles: frozenset[str] | None, what: str) -> None:
-    """Refuse who is no person, or has none of the roles; None is any role."""
-    if not by.is_person:
-        raise _refused(
-            f"only people {what}: name your personal key with --key FILE or MOMENT_PERSON_KEY "
-            "(`moment keys create --person NAME --role ROLE` makes one)",
+    elif any(open_gates[gate] is Verdict.FAIL for gate in act.gates):
+        failed = ", ".join(gate for gate in act.gates if open_gates[gate] is Verdict.FAIL)
+        raise refused(
+            f"{named(version)} failed {failed}: only a risk officer takes that on, by name: "
+            f"`moment models accept {named(version)} --gate GATE --reason WHY --key FILE`",
             "role-missing",
         )
-    if roles is not None and by.role not in roles:
-        raise _refused(f"the role {by.role} may not {what}; {' or '.join(sorted(roles))} may", "role-missing")
 
 
-def _reasoned(reason: str) -> None:
-    if not reason.strip():
-        raise _refused("say why: --reason", "not-now")
+@_rule.register
+def _challenged(act: Challenged, book: Book, by: Actor, now: datetime) -> None:
+    require_maker(by, "set a challenger's shares")
+    version = version_of(book, act)
+    if version.state is not State.CHALLENGER:
+        raise refused(f"{named(version)} is {version.state}, no challenger")
+    if not (0 <= act.shadow <= 1 and 0 <= act.routed <= 1):
+        raise refused("shares go from 0 to 1")
+    if not act.routed:
+        return
+    require_charge(book, act.model, by, "give customers to a challenger")
+    if version.approved(now) != "approved":
+        raise refused("customers are only given to a challenger that is approved", "four-eyes")
+    _check_findings(book, version)
+    others = sum(one.routed for one in book.challengers(act.model) if one.digest != act.digest)
+    if others + act.routed > 1:
+        raise refused(f"other challengers of {act.model} decide for {others:.0%} of its customers already")
 
 
-def _unknown(model: str, digest: str) -> InvalidRequest:
-    return _refused(
-        f"{model} has no version {digest[:12]}; `moment models list` shows them", "unknown-version"
-    )
+@_rule.register
+def _approved(act: Approved, book: Book, by: Actor, now: datetime) -> None:
+    require(by, RISK, "approve versions")
+    version = version_of(book, act)
+    if by.is_same_person(version.made_by):
+        raise refused(f"{by.person} made {named(version)}; somebody else must approve it", "four-eyes")
+    candidates = (State.CANDIDATE, State.REJECTED, State.RETIRED)
+    _check_state(version, candidates, "only what no gate failed is approved")
+    if not now < act.expires_at <= now + LONGEST_APPROVAL:
+        raise refused(f"an approval ends in the future, at most {LONGEST_APPROVAL.days} days from now")
 
 
-def _refused(message: str, code: str) -> InvalidRequest:
-    return InvalidRequest(message, code=code, field=None)
+@_rule.register
+def _rejected(act: Rejected, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    require(by, RISK, "reject versions")
+    require_reason(act.reason)
+    version = version_of(book, act)
+    if version.state not in (State.CANDIDATE, State.CHALLENGER):
+        raise refused(
+            f"{named(version)} is {version.state}; what has served is retired: `moment models retire`"
+        )
+
+
+@_rule.register
+def _promoted(act: Promoted, book: Book, by: Actor, now: datetime) -> None:
+    check_promotion(book, version_of(book, act), by, now)
+
+
+@_rule.register
+def _rolled_back(act: RolledBack, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    """Ask for no approval: to be safe again must not wait. It says so, by `approval: expired` in answers."""
+    require_charge(book, act.model, by, "roll back")
+    require_reason(act.reason)
+    version = version_of(book, act)
+    condemned = [one.finding_id for one in book.findings.values() if one.condemns(version)]
+    if version.state is State.FORMER and condemned:
+        raise refused(
+            f"{', '.join(condemned)} is about {named(version)} itself; go back to another, or stop the "
+            f"model: `moment stop --model {version.model}`"
+        )
+    if version.digest not in {one.digest for one in book.formers(act.model)}:
+        raise refused(
+            f"{named(version)} is {version.state}, and did not serve before the present champion; only a "
+            "former champion is gone back to, anything else is promoted: "
+            f"`moment models promote {named(version)}`"
+        )
+
+
+@_rule.register
+def _retired(act: Retired, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    require(by, MAKERS, "retire versions")
+    version = version_of(book, act)
+    _check_state(version, (State.CHAMPION,), "promote another version first")
+    _check_state(version, (State.RETIRED,), "nothing more is to be done")
+
+
+@_rule.register
+def _finding_added(act: FindingAdded, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    require(by, MAKERS, "add findings")
+    require_reason(act.reason)
+    if act.digest is not None and book.find(act.model, act.digest) is None:
+        raise unknown(act.model, act.digest)
+    _check_new(act.finding_id, book.findings)
+
+
+@_rule.register
+def _finding_closed(act: FindingClosed, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    require(by, RISK, "close findings")
+    require_reason(act.reason)
+    found = book.findings.get(act.finding_id)
+    if found is None:
+        raise refused(f"there is no finding {act.finding_id}; `moment findings list`", "unknown-finding")
+    if found.closed is not None:
+        raise refused(f"{act.finding_id} is closed already")
+    version = None if found.digest is None else book.find(found.model, found.digest)
+    if version is not None and by.is_same_person(version.made_by):
+        raise refused(f"{by.person} made {named(version)}; somebody else must close it", "four-eyes")
+
+
+@_rule.register
+def _stopped(act: Stopped, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    require(by, None, "stop anything")
+    require_reason(act.reason)
+    if not act.name.strip():
+        raise refused(f"say which {act.kind}: --{act.kind} NAME")
+    if act.kind is StopKind.MODEL and act.name not in set(Model):
+        raise refused(f"there is no model {act.name!r}; one of {', '.join(Model)}", "unknown-model")
+    for one in book.stops.values():
+        if (one.kind, one.name) == (act.kind, act.name):
+            raise refused(f"{act.kind} {act.name} is stopped already, as {one.stop_id}")
+    _check_new(act.stop_id, book.stops)
+
+
+@_rule.register
+def _resume_asked(act: ResumeAsked, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    stop = _stop_to_resume(act.stop_id, book, by)
+    if stop.asked is not None and by.is_same_person(stop.asked):
+        raise _second(stop)
+
+
+@_rule.register
+def _resumed(act: Resumed, book: Book, by: Actor, now: datetime) -> None:  # noqa: ARG001
+    stop = _stop_to_resume(act.stop_id, book, by)
+    if stop.asked is None or by.is_same_person(stop.asked):
+        raise _second(stop)
+
+
+def _stop_to_resume(stop_id: str, book: Book, by: Actor) -> Stop:
+    require(by, OPERATIONS, "resume what is stopped")
+    stop = book.stops.get(stop_id)
+    if stop is None:
+        raise refused(f"nothing is stopped as {stop_id}; `moment stop --list` shows what is", "unknown-stop")
+    return stop
+
+
+def _second(stop: Stop) -> Exception:
+    return refused(f"{stop.stop_id} is resumed by two people; another person must agree", "two-people")
+
+
+def _check_findings(book: Book, version: Version) -> None:
+    blocking = ", ".join(one.finding_id for one in book.held_back(version))
+    if blocking:
+        raise refused(
+            f"{named(version)} is held back by {blocking}; `moment findings close` once they are mended"
+        )
+
+
+def _check_state(version: Version, states: Collection[State], so: str) -> None:
+    if version.state in states:
+        raise refused(f"{named(version)} is {version.state}; {so}")
+
+
+def _check_new(name: str, known: Collection[str]) -> None:
+    if name in known:
+        raise refused(f"{name} is taken; choose another id")
