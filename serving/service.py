@@ -75,12 +75,14 @@ class Decisioning:
         from serving.api.overload import Entrance
         from serving.bootstrap import LateOffice, open_telemetry
         from serving.logs import configure
+        from serving.tracing import Traced, is_wanted
 
         telemetry = open_telemetry()
         self._office = LateOffice(Home.find(), _settings, telemetry)
         self._office.open()
         entrance = Entrance(build(self._office, _settings), _settings.most_in_flight)
-        _rest.entrance, _rest.app = entrance, Watch(entrance, telemetry)
+        self._traced = Traced(Watch(entrance, telemetry)) if is_wanted() else None
+        _rest.entrance, _rest.app = entrance, self._traced or Watch(entrance, telemetry)
         self._log = configure(_settings.log)
         # What was imported lives as long as the worker: looking through it again and again costs 20 ms a time
         gc.collect()
@@ -90,6 +92,8 @@ class Decisioning:
     def close(self) -> None:
         """Write what waits to be recorded, and close."""
         self._office.close()
+        if self._traced is not None:
+            self._traced.close()
         self._log.close()
 
 

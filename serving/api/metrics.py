@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from litestar.datastructures import MutableScopeHeaders
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,12 +29,20 @@ class Noted:
     code: str = ""
     decision_id: str = ""
     key_id: str = ""
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Milliseconds of each stage of a decision."""
 
 
 def noted(scope: Scope) -> Noted:
     """Return what is noted of a request, to add to it; a fresh one where nobody watches."""
     found = scope.get(_STATE)
     return found if isinstance(found, Noted) else Noted()
+
+
+def method_of(scope: Scope) -> str:
+    """Return the request's method, ``other`` for one that nobody knows: its words may be anybody's."""
+    method = str(scope.get("method", ""))
+    return method if method in _METHODS else "other"
 
 
 class Watch:
@@ -79,8 +87,7 @@ class Watch:
             self._tell(scope, note, request_id, status, self._clock() - started)
 
     def _tell(self, scope: Scope, note: Noted, request_id: str, status: int, seconds: float) -> None:
-        route, method = str(scope.get("path_template", "")), str(scope.get("method", ""))
-        method = method if method in _METHODS else "other"
+        route, method = str(scope.get("path_template", "")), method_of(scope)
         self._telemetry.request(Answered(method, route, status, note.code, seconds))
         if _log.isEnabledFor(logging.INFO):
             told = {

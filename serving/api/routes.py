@@ -64,7 +64,8 @@ def router(office: Office, settings: Settings) -> Router:
         if "scores" in ask.include:
             caller.require(Scope.READ_SCORES)
         record = await office.desk().decide.answer(caller, ask)
-        noted(request.scope).decision_id = record.decision_id
+        note = noted(request.scope)
+        note.decision_id, note.stages = record.decision_id, record.latency_ms
         return ok(decision_answer(record))
 
     @get("/decisions/{decision_id:str}")

@@ -16,6 +16,7 @@ import pytest
 
 from moment.home import Home
 from serving.bootstrap import PACKAGED_CATALOGUE
+from tests.service.collector import Collector
 from tests.service.issuer import Issuer
 
 PROJECT = Path(__file__).parents[2]
@@ -108,14 +109,25 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
 
 
 @pytest.fixture(scope="session")
-def server(home: Home, key: str, sure_catalogue: Path, issuer: Issuer) -> Iterator[Server]:
+def collector() -> Iterator[Collector]:
+    """A collector that the server sends its traces to."""
+    made = Collector()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def server(
+    home: Home, key: str, sure_catalogue: Path, issuer: Issuer, collector: Collector
+) -> Iterator[Server]:
     """The real service on a free port. At the end it must stop cleanly, having told no secrets."""
     command = [sys.executable, "-m", "moment.cli", "serve", "--port", "0", "--workers", "2"]
     process = subprocess.Popen(
         command,
         env=environment(home)
         | issuer.environment
-        | {"MOMENT_CATALOGUE": str(sure_catalogue), "MOMENT_LOG": "json", "MOMENT_DEADLINE_MS": "10000"},
+        | {"MOMENT_CATALOGUE": str(sure_catalogue), "MOMENT_LOG": "json", "MOMENT_DEADLINE_MS": "10000"}
+        | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url},
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

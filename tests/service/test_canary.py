@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.service.canary import FORMS, MAIL, PERSON, STREET, files_with_canary, forms, plant, seen_in
+from tests.service.collector import Collector
 from tests.service.conftest import Server
 
 ABOUT_WORDS = (
@@ -96,5 +97,16 @@ def test_a_refusal_names_no_value_that_was_sent(planted: list[httpx.Response]) -
 def test_what_workers_keep_beside_the_stores_names_nobody(
     planted: list[httpx.Response], server: Server
 ) -> None:
-    for folder in ("bentoml", "allowances", "keys"):
+    for folder in ("bentoml", "metrics", "allowances", "keys"):
         assert files_with_canary(server.home.root / folder) == {}
+
+
+def test_no_trace_names_a_customer(
+    planted: list[httpx.Response], server: Server, collector: Collector
+) -> None:
+    for _ in range(100):
+        if collector.bodies:
+            break
+        time.sleep(0.1)
+    assert collector.bodies
+    assert [seen_in(body) for body in collector.bodies if seen_in(body)] == []
