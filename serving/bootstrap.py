@@ -275,19 +275,27 @@ def _open_decide(  # noqa: PLR0917 - each a part that is open already
     """Put together what decides."""
     from serving.adapters.bundles import BundleScorer, BundleSegmenter
     from serving.adapters.identifiers import time_ordered_id, utc_now
+    from serving.records import Versions
     from serving.use_cases.breakers import Breakers
     from serving.use_cases.decide import RECORDING, RECORDS, Decide
+    from serving.use_cases.version_set import Live, LiveState, VersionSet
 
+    segmenter = BundleSegmenter(models.segmentation)
+    scorer = BundleScorer(models.propensity, catalogue.actions)
+    versions = Versions(
+        catalogue=catalogue.digest,
+        contract=features.contract.digest(),
+        propensity=scorer.version,
+        segmentation=segmenter.version,
+        code=__version__,
+    )
     return Decide(
-        catalogue=catalogue,
+        live=LiveState(Live(VersionSet(catalogue, scorer, segmenter, versions))),
         features=features,
-        segmenter=BundleSegmenter(models.segmentation),
-        scorer=BundleScorer(models.propensity, catalogue.actions),
         ledger=stores.ledger,
         records=stores.records,
         clock=utc_now,
         ids=time_ordered_id,
-        code_version=__version__,
         consents=stores.consents,
         identities=stores.identities,
         tracking=open_tracking(stores.vault),
@@ -308,19 +316,17 @@ def _open_desk(  # noqa: PLR0917 - each a part that is open already
     from serving.use_cases.desk import Desk
     from serving.use_cases.events import TakeEvents
     from serving.use_cases.identity import Identify
-    from serving.use_cases.outcomes import TakeOutcomes, outcome_kinds
+    from serving.use_cases.outcomes import TakeOutcomes
     from serving.use_cases.recall import Recall
 
-    clock, features, catalogue = decide.clock, decide.features, decide.catalogue
+    clock, features, live = decide.clock, decide.features, decide.live
     return Desk(
         decide=decide,
         recall=Recall(stores.records, archive),
-        view_customer=ViewCustomer(features, decide.segmenter, stores.records, clock, stores.realtime),
+        view_customer=ViewCustomer(features, live, stores.records, clock, stores.realtime),
         take_events=TakeEvents(stores.events, clock, telemetry),
-        take_outcomes=TakeOutcomes(
-            stores.outcomes, decide.tracking, clock, outcome_kinds(catalogue), telemetry
-        ),
-        identify=Identify(stores.identities, stores.records, catalogue, clock),
+        take_outcomes=TakeOutcomes(stores.outcomes, decide.tracking, clock, live.kinds, telemetry),
+        identify=Identify(stores.identities, stores.records, live, clock),
         tell_consents=TellConsents(stores.consents, clock),
         erase=rights.erase,
         export=rights.export,

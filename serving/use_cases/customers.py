@@ -7,6 +7,7 @@ from datetime import datetime
 
 from features.contract import FeatureSpec
 from serving.decision.values import ProfileKind
+from serving.lifecycle import Model
 from serving.ports import (
     Clock,
     CustomerFacts,
@@ -15,10 +16,10 @@ from serving.ports import (
     Past,
     Place,
     RealtimeFeatures,
-    Segmenter,
 )
-from serving.records import DecisionRecord
+from serving.records import DecisionRecord, Mode
 from serving.use_cases.access import Caller
+from serving.use_cases.version_set import LiveState
 
 LATEST_DECISIONS = 10
 
@@ -41,7 +42,7 @@ class ViewCustomer:
     """The use case."""
 
     features: CustomerFeatures
-    segmenter: Segmenter
+    live: LiveState
     records: DecisionRecords
     clock: Clock
     realtime: RealtimeFeatures | None = None
@@ -72,11 +73,19 @@ class ViewCustomer:
             customer_id=customer_id,
             profile=ProfileKind.KNOWN,
             as_of=now,
-            segment=self.segmenter.assign(facts),
+            segment=self._segment(facts, customer_id, caller),
             facts=facts,
             specs=specs,
             decisions=decisions,
         )
+
+    def _segment(self, facts: CustomerFacts, customer_id: str, caller: Caller) -> str | None:
+        """Return the persona that a decision now would be made with."""
+        live = self.live.now
+        if live.standstill.has(Model.SEGMENTATION):
+            return None
+        by, _ = live.assigned(customer_id if caller.mode is Mode.LIVE else None)
+        return by.segmenter.assign(facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ Reserving and recording are one transaction. When what a decision looked back on
 written and it is decided again, from what is there now. After three attempts, or when the contact store is
 gone, the answer is what needs no looking back. Without features the customer is one nobody knows; without
 the model nothing competes, and mandatory messages and fallbacks are left; without consents there is no
-marketing. Without the store of records there is no answer: nothing goes out unrecorded.
+marketing. What people stopped is not shown, and a model they stopped is not asked: the record says so by the
+stop, and nothing is degraded. Without the store of records there is no answer: nothing goes out unrecorded.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from functools import partial
 import numpy as np
 
 from moment.errors import DependencyError, InvalidRequest, InvariantViolation, Overloaded
-from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
 from serving.decision.decision import Scores
 from serving.decision.shortlist import Shortlist, shortlist
@@ -36,12 +36,10 @@ from serving.ports import (
     Identities,
     Ids,
     RealtimeFeatures,
-    Scorer,
-    Segmenter,
     StaleHistory,
     Standing,
 )
-from serving.records import DecisionRecord, Mode, Versions
+from serving.records import DecisionRecord, Mode
 from serving.telemetry import UNTOLD, Telemetry
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
@@ -51,6 +49,7 @@ from serving.use_cases.deadline import Deadline, Errand, Gone, Hands, recorded, 
 from serving.use_cases.question import DEFAULT_CONSENT, Question, Stages, customer_of, request_of
 from serving.use_cases.recording import Deliberation, record_of, reservation_of
 from serving.use_cases.tracking import Tracking
+from serving.use_cases.version_set import Live, LiveState, VersionSet
 from serving.use_cases.withdrawal import still_stands
 
 HANDS = 4
@@ -85,15 +84,33 @@ RECORDING = Tolerance(failures=10, rest=0.25, longest_rest=2.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Inquiry:
+    """A question, and what was live when it came: whatever is swapped meanwhile, it is decided by that.
+
+    Parameters
+    ----------
+    question
+        What was asked.
+    live, by
+        What was live, and what of it decides for this customer.
+    """
+
+    question: Question
+    live: Live
+    by: VersionSet
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
     """One try; `recorded` holds the entry that stands for the request, or raises StaleHistory.
 
-    `question` is None where the request was answered before.
+    `inquiry` and `made` are None where the request was answered before.
     """
 
-    question: Question | None
+    inquiry: Inquiry | None
     number: int
     recorded: Future[Entry]
+    made: Deliberation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +119,10 @@ class Decide:
 
     Parameters
     ----------
-    catalogue
-        What can be offered, and the rules.
-    features, segmenter, scorer, ledger, records, clock, ids
+    live
+        What is live: catalogue, models, what is stopped. Taken once for every request.
+    features, ledger, records, clock, ids
         See ``serving.ports``. The records store an answer's reservation in the ledger.
-    code_version
-        Version of Moment, for the record.
     consents
         What customers allow, read anew for every request.
     tracking
@@ -118,17 +133,16 @@ class Decide:
         What customers do right now, for rules and templates; None where nobody reports it.
     telemetry
         Counts decisions.
+    shadowing
+        Takes what was decided and recorded, for challengers to be asked beside; it does not wait.
     """
 
-    catalogue: Catalogue
+    live: LiveState
     features: CustomerFeatures
-    segmenter: Segmenter
-    scorer: Scorer
     ledger: ContactLedger
     records: DecisionRecords
     clock: Clock
     ids: Ids
-    code_version: str
     consents: Consents
     tracking: Tracking
     realtime: RealtimeFeatures | None = None
@@ -137,20 +151,12 @@ class Decide:
     seconds: float | None = None
     breakers: Breakers = field(default_factory=lambda: Breakers(of={RECORDS: RECORDING}))
     hands: Hands = field(default_factory=lambda: Hands(HANDS))
-    versions: Versions = field(init=False)
+    shadowing: Callable[[Live, VersionSet, Deliberation], None] | None = None
     _scalars: tuple[str, ...] = field(init=False)
     _masks: FeatureMasks = field(init=False)
 
     def __post_init__(self) -> None:
         contract = self.features.contract
-        versions = Versions(
-            catalogue=self.catalogue.digest,
-            contract=contract.digest(),
-            propensity=self.scorer.version,
-            segmentation=self.segmenter.version,
-            code=self.code_version,
-        )
-        object.__setattr__(self, "versions", versions)
         realtime = () if self.realtime is None else self.realtime.contract.scalars
         object.__setattr__(self, "_masks", FeatureMasks((*contract.features, *realtime)))
         names = tuple(spec.name for spec in (*contract.scalars, *realtime))
@@ -197,11 +203,13 @@ class Decide:
 
     def rehearse(self) -> None:
         """Decide once for nobody, unrecorded: the first customer need not wait for what first use makes."""
-        place = self.catalogue.placements[0]
+        live = self.live.now
+        place = live.champion.catalogue.placements[0]
         ask = Ask("nobody", place.channel, ((place.name, None),))
         caller = Caller("rehearsal", Mode.TEST, frozenset())
         errand = Errand(Breakers())
-        self._deliberate(errand, self._question(errand, caller, ask, self.clock()), 1)
+        inquiry = self._inquiry(errand, caller, ask, self.clock(), live)
+        self._deliberate(errand, inquiry, 1)
 
     def _admit(self, deadline: Deadline) -> None:
         """Refuse at once what cannot be answered in time, or not be recorded."""
@@ -213,9 +221,11 @@ class Decide:
 
     def _told(self, ask: Ask, attempt: Attempt, entry: Entry) -> DecisionRecord:
         """Return the record to answer with; one that this attempt has made is counted."""
-        record = _settled(ask, entry)
-        if attempt.question is not None and record.decision_id == attempt.question.decision_id:
-            self.telemetry.decision(record, self.catalogue)
+        record, inquiry, made = _settled(ask, entry), attempt.inquiry, attempt.made
+        if inquiry is not None and record.decision_id == inquiry.question.decision_id:
+            self.telemetry.decision(record, inquiry.by.catalogue)
+            if self.shadowing is not None and made is not None and inquiry.live.shadows:
+                self.shadowing(inquiry.live, inquiry.by, made)
         return record
 
     async def _watched(self, work: Callable[[Errand], Attempt], deadline: Deadline) -> Attempt:
@@ -227,7 +237,7 @@ class Decide:
         if earlier is not None:
             return Attempt(None, 0, earlier)
         received_at = self.clock()
-        return self._try(errand, self._question(errand, caller, ask, received_at), 1)
+        return self._try(errand, self._inquiry(errand, caller, ask, received_at, self.live.now), 1)
 
     def _earlier(self, errand: Errand, caller: Caller, ask: Ask) -> Future[Entry] | None:
         """Return what this request was answered with before."""
@@ -256,20 +266,23 @@ class Decide:
             )
 
     def _again(self, errand: Errand, attempt: Attempt) -> Attempt:
-        if attempt.question is None:
+        if attempt.inquiry is None:
             raise InvariantViolation("an answer that stands already was decided again")
-        return self._try(errand, attempt.question, attempt.number + 1)
+        return self._try(errand, attempt.inquiry, attempt.number + 1)
 
-    def _question(self, errand: Errand, caller: Caller, ask: Ask, received_at: datetime) -> Question:
+    def _inquiry(
+        self, errand: Errand, caller: Caller, ask: Ask, received_at: datetime, live: Live
+    ) -> Inquiry:
         stages, now = Stages(), ask.time or received_at
         ask = self._known(errand, caller, ask)
+        by, arms = live.assigned(ask.customer_id if caller.mode is Mode.LIVE else None)
         with stages("consent"):
             consent = self._consent(errand, caller, ask, received_at)
         with stages("features"):
             facts = self._masks(self._facts(errand, caller, ask, now), consent)
         with stages("segment"):
-            segment = self._segment(errand, facts)
-        return Question(
+            segment = None if live.standstill.has(SEGMENTATION) else self._segment(errand, facts, by)
+        question = Question(
             caller=caller,
             ask=ask,
             decision_id=self.ids(received_at),
@@ -277,12 +290,16 @@ class Decide:
             now=now,
             facts=facts,
             customer=customer_of(caller, ask, facts, segment, self._scalars, consent=consent),
-            request=request_of(caller, ask, self.catalogue, consent),
-            back=self.catalogue.plan.contacts.lookback(now),
+            request=request_of(caller, ask, by.catalogue, consent, live.standstill.stopped),
+            back=by.catalogue.plan.contacts.lookback(now),
             stages=stages,
             tracking=self.tracking,
             degraded=tuple(sorted(errand.degraded)),
+            stops=live.standstill.recorded,
+            approvals=by.approved(received_at),
+            arms=arms,
         )
+        return Inquiry(question, live, by)
 
     def _known(self, errand: Errand, caller: Caller, ask: Ask) -> Ask:
         """Return the request with who it is for: the identity's customer, else its own profile."""
@@ -324,27 +341,28 @@ class Decide:
         newest = errand.ask_or(REALTIME, lambda: realtime.read(customer_id, mode=caller.mode, now=now), None)
         return facts if newest is None else facts.joined(newest)
 
-    def _segment(self, errand: Errand, facts: CustomerFacts) -> str | None:
+    def _segment(self, errand: Errand, facts: CustomerFacts, by: VersionSet) -> str | None:
         if not facts.found:
             return None
-        return errand.ask_or(SEGMENTATION, lambda: self.segmenter.assign(facts), None)
+        return errand.ask_or(SEGMENTATION, lambda: by.segmenter.assign(facts), None)
 
-    def _try(self, errand: Errand, question: Question, number: int) -> Attempt:
+    def _try(self, errand: Errand, inquiry: Inquiry, number: int) -> Attempt:
         """Decide once and hand record and reservation to the store."""
-        made = self._deliberate(errand, question, number)
-        entry = Entry(record_of(made, self.versions), question.ask.body_sha256)
+        made = self._deliberate(errand, inquiry, number)
+        entry = Entry(record_of(made, inquiry.by.versions), inquiry.question.ask.body_sha256)
         kept = errand.commit(RECORDS, lambda: self.records.append(entry, made.reservation))
-        return Attempt(question, number, kept)
+        return Attempt(inquiry, number, kept, made)
 
-    def _deliberate(self, errand: Errand, question: Question, number: int) -> Deliberation:
+    def _deliberate(self, errand: Errand, inquiry: Inquiry, number: int) -> Deliberation:
+        question, catalogue = inquiry.question, inquiry.by.catalogue
         stages = question.stages
         with stages("history"):
             standing = self._standing(errand, question) if number <= ATTEMPTS else None
         history = None if standing is None else standing.history
         with stages("shortlist"):
-            left = shortlist(question.request, self.catalogue, question.customer, history, question.now)
+            left = shortlist(question.request, catalogue, question.customer, history, question.now)
         with stages("score"):
-            scores = self._score(errand, question, left) if number <= ATTEMPTS else None
+            scores = self._score(errand, inquiry, left) if number <= ATTEMPTS else None
         seed = seed_of(question.decision_id, number)
         with stages("choose"):
             decision = choose(left, scores, history, np.random.default_rng(seed))
@@ -358,7 +376,7 @@ class Decide:
             scores=scores,
             decision=decision,
             reservation=reservation_of(
-                self.catalogue, question, decision, None if standing is None else standing.version
+                catalogue, question, decision, None if standing is None else standing.version
             ),
             degraded=tuple(sorted(missing)),
         )
@@ -376,16 +394,15 @@ class Decide:
             None,
         )
 
-    def _score(self, errand: Errand, question: Question, left: Shortlist) -> Scores | None:
-        """Return the scores of what competes, or None when the model is gone: then nothing competes."""
-        if not left.contenders:
+    def _score(self, errand: Errand, inquiry: Inquiry, left: Shortlist) -> Scores | None:
+        """Return the scores of what competes, or None when the model is gone or stopped."""
+        if not left.contenders or inquiry.live.standstill.has(PROPENSITY):
             return None
+        facts, scorer = inquiry.question.facts, inquiry.by.scorer
         slots = sum(placement.slots for placement in left.request.placements)
         return errand.ask_or(
             PROPENSITY,
-            lambda: _sound(
-                self.scorer.score(question.facts, left.contenders, left.context, slots), len(left.contenders)
-            ),
+            lambda: _sound(scorer.score(facts, left.contenders, left.context, slots), len(left.contenders)),
             None,
         )
 

@@ -62,7 +62,7 @@ class Desk:
     @property
     def versions(self) -> Versions:
         """What decides."""
-        return self.decide.versions
+        return self.decide.live.now.champion.versions
 
     @cached_property
     def view_history(self) -> ViewHistory:
@@ -74,12 +74,12 @@ class Desk:
         """Why a recorded decision came out as it did."""
         return Explain(self.recall)
 
-    @cached_property
+    @property
     def replay(self) -> Replay:
-        """Decides a recorded decision again."""
-        decide = self.decide
-        present = Present(decide.catalogue, decide.scorer, decide.segmenter, decide.versions)
-        return Replay(self.recall, self.models, decide.versions.code, present)
+        """Decides a recorded decision again; against the present, by what is live now."""
+        now = self.decide.live.now.champion
+        present = Present(now.catalogue, now.scorer, now.segmenter, now.versions)
+        return Replay(self.recall, self.models, now.versions.code, present)
 
     @cached_property
     def views(self) -> dict[str, str]:

@@ -20,6 +20,7 @@ from serving.records import DecisionRecord, RecordedOffer, RecordedPlacement
 from serving.use_cases.content import render
 from serving.use_cases.deciding_again import Again, ScoresFrom
 from serving.use_cases.recall import Recalled
+from serving.use_cases.version_set import is_models
 
 
 class DifferenceKind(StrEnum):
@@ -143,7 +144,7 @@ def _time(record: DecisionRecord, again: Again, *, same_catalogue: bool) -> Iter
 
 def _arms(record: DecisionRecord, again: Again) -> Iterator[Difference]:
     decision = again.decision
-    old = {arm.layer: f"{arm.experiment}/{arm.arm}" for arm in record.experiments}
+    old = {arm.layer: f"{arm.experiment}/{arm.arm}" for arm in record.experiments if not is_models(arm)}
     new = {arm.layer: f"{arm.experiment}/{arm.arm}" for arm in decision.assignments}
     for layer in dict.fromkeys([*old, *new]):
         if old.get(layer) != new.get(layer):

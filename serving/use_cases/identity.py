@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serving.decision.allotment import allot
-from serving.decision.catalogue import Catalogue
 from serving.ports import Clock, DecisionRecords, Identities, Identity, Past, Resolved, Scope
 from serving.records import DecisionRecord, Mode
 from serving.use_cases.access import Caller
+from serving.use_cases.version_set import Live, LiveState, is_models
 
 LOOKED_BACK = 1000
 """How many decisions of a profile are looked through for crossed arms when it is linked."""
@@ -22,13 +22,13 @@ class Identify:
     ----------
     identities, records, clock
         See ``serving.ports``.
-    catalogue
-        Has the experiments.
+    live
+        Has the experiments: those of the catalogue, and the challengers' arms.
     """
 
     identities: Identities
     records: DecisionRecords
-    catalogue: Catalogue
+    live: LiveState
     clock: Clock
 
     def profile(self, caller: Caller, identity: Identity) -> str:
@@ -57,22 +57,31 @@ class Identify:
         return self.identities.unlink(identity, customer_id, mode=caller.mode)
 
     def _crossed(self, profile: str, customer_id: str) -> list[str]:
-        own = arms(self.catalogue, customer_id)
+        live = self.live.now
+        own = arms(live, customer_id)
         past = self.records.history(profile, Past(Mode.LIVE, LOOKED_BACK))
-        return [record.decision_id for record in past if _recorded_arms(record) != own]
+        return [record.decision_id for record in past if _recorded_arms(record, live) != own]
 
 
 Arms = tuple[bool, bool, frozenset[tuple[str, str, str]]]
 """Whether in control, whether held out, and the arm in each experiment."""
 
 
-def arms(catalogue: Catalogue, unit: str) -> Arms:
-    """Return where a unit is in a catalogue's experiments; control and holdout are in none."""
-    found = allot(catalogue, unit)
-    named = frozenset((one.layer, one.experiment, one.arm) for one in found.assignments)
-    return found.control, found.held_out, named
+def arms(live: Live, unit: str) -> Arms:
+    """Return where a unit is in the experiments that are live; control and holdout are in none."""
+    by, challenged = live.assigned(unit)
+    found = allot(by.catalogue, unit)
+    named = [(one.layer, one.experiment, one.arm) for one in challenged]
+    named += [(one.layer, one.experiment, one.arm) for one in found.assignments]
+    return found.control, found.held_out, frozenset(named)
 
 
-def _recorded_arms(record: DecisionRecord) -> Arms:
-    found = frozenset((one.layer, one.experiment, one.arm) for one in record.experiments)
+def _recorded_arms(record: DecisionRecord, live: Live) -> Arms:
+    """Return where a record's unit was. Arms of challengers that are over do not count: nobody is in them."""
+    going_on = {arm.version for arm in live.arms}
+    found = frozenset(
+        (one.layer, one.experiment, one.arm)
+        for one in record.experiments
+        if not is_models(one) or one.arm in going_on
+    )
     return record.control, record.held_out, found

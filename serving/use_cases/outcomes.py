@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -105,7 +105,7 @@ class TakeOutcomes:
     tracking
         Knows which tracking ids were given out.
     kinds
-        What may be reported.
+        Returns what may be reported now.
     telemetry
         Counts verdicts.
     """
@@ -113,7 +113,7 @@ class TakeOutcomes:
     outcomes: Outcomes
     tracking: Tracking
     clock: Clock
-    kinds: tuple[str, ...] = KINDS
+    kinds: Callable[[], tuple[str, ...]] = lambda: KINDS
     telemetry: Telemetry = UNTOLD
 
     async def __call__(
@@ -167,7 +167,7 @@ class TakeOutcomes:
         )
 
     def _kind_fault(self, caller: Caller | None, kind: str) -> _Rejected | None:
-        known = KINDS if caller is None else self.kinds
+        known = KINDS if caller is None else self.kinds()
         if kind in known:
             return None
         return _Rejected(OutcomeRefusal.UNKNOWN_KIND, f"a kind is one of {', '.join(known)}")

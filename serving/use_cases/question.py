@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from features.contract import FeatureValue
@@ -13,6 +13,7 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.contact_plan import Lookback
 from serving.decision.masks import masked_context
 from serving.decision.values import (
+    NOTHING_STOPPED,
     Consent,
     Customer,
     CustomerId,
@@ -20,9 +21,10 @@ from serving.decision.values import (
     ProfileKind,
     Request,
     Scalar,
+    Stopped,
 )
 from serving.ports import CustomerFacts, Scope
-from serving.records import Mode
+from serving.records import ExperimentArm, Mode, RecordedStop
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.tracking import Tracking
@@ -64,6 +66,12 @@ class Question:
         Takes the time of each stage.
     tracking
         Signs the tracking ids of its offers.
+    stops
+        What was off when it came.
+    approvals
+        Of each model by name, whether what decides was approved when it came.
+    arms
+        The challenger's arm the customer is in, if any: the catalogue knows nothing of it.
     """
 
     caller: Caller
@@ -78,6 +86,9 @@ class Question:
     stages: Stages
     tracking: Tracking
     degraded: tuple[str, ...] = ()
+    stops: tuple[RecordedStop, ...] = ()
+    approvals: Mapping[str, str] = field(default_factory=dict)
+    arms: tuple[ExperimentArm, ...] = ()
 
 
 def customer_of(
@@ -109,7 +120,11 @@ def customer_of(
 
 
 def request_of(
-    caller: Caller, ask: Ask, catalogue: Catalogue, consent: Consent | None = DEFAULT_CONSENT
+    caller: Caller,
+    ask: Ask,
+    catalogue: Catalogue,
+    consent: Consent | None = DEFAULT_CONSENT,
+    stopped: Stopped = NOTHING_STOPPED,
 ) -> Request:
     """Return the request as the core sees it, with as many slots as a placement has where none are named.
 
@@ -121,6 +136,7 @@ def request_of(
         context=_seen(ask, catalogue, consent),
         trusted=Scope.ASSERT_CONTEXT in caller.scopes,
         force=ask.force,
+        stopped=stopped,
     )
 
 

@@ -17,6 +17,7 @@ from serving.decision.values import Scalar
 from serving.ports import CatalogueArchive, DecisionRecords
 from serving.records import DecisionRecord, Personal
 from serving.use_cases.access import Caller
+from serving.use_cases.version_set import is_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class Recalled:
         """Return every candidate with its reason, as the decision left them."""
         record = self.record
         columns, size = record.considered, len(record.considered.candidate)
-        arms = tuple(Assignment(arm.layer, arm.experiment, arm.arm) for arm in record.experiments)
+        arms = tuple(
+            Assignment(arm.layer, arm.experiment, arm.arm) for arm in record.experiments if not is_models(arm)
+        )
         propensities = dict(zip(record.scored.candidate, record.scored.propensity, strict=True))
         return ConsideredTable(
             catalogue=self.catalogue,
@@ -45,6 +48,7 @@ class Recalled:
             context_weight=_column(columns.context_weight, size, 1.0),
             propensity=np.array([propensities.get(index) for index in columns.candidate], dtype=np.float64),
             priority=np.array(columns.priority, dtype=np.float64),
+            stop_ids={(stop.kind, stop.name): stop.stop_id for stop in record.stops},
         )
 
 

@@ -53,8 +53,9 @@ from serving.use_cases.decide import HANDS, RECORDING, RECORDS
 from serving.use_cases.desk import Desk
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.keys import create_key
-from serving.use_cases.outcomes import TakeOutcomes, outcome_kinds
+from serving.use_cases.outcomes import TakeOutcomes
 from serving.use_cases.tracking import LABEL, Tracking
+from serving.use_cases.version_set import Live, LiveState
 from tests.service.kit import CONTRACT, CUSTOMERS, Shop
 
 T = TypeVar("T")
@@ -145,9 +146,15 @@ class SmallService:
         self.consents = SqliteConsents(home.database, writer, self.vault)
         self.outcomes = SqliteOutcomes(home.database, writer, self.vault)
         shop, tracking = Shop(more=more), Tracking(self.vault.derived_key(LABEL))
-        standard = {"ledger": self.ledger, "records": self.records, "consents": self.consents}
+        models = {name: ports.pop(name) for name in ("scorer", "segmenter") if name in ports}
+        standard: dict[str, object] = {
+            "ledger": self.ledger,
+            "records": self.records,
+            "consents": self.consents,
+        }
         self.decide = replace(
             shop.decide,
+            live=LiveState(Live(replace(shop.live.now.champion, **cast("dict[str, Any]", models)))),
             clock=utc_now,
             ids=time_ordered_id,
             tracking=tracking,
@@ -157,12 +164,11 @@ class SmallService:
             hands=Hands(HANDS),
             **cast("dict[str, Any]", standard | ports),
         )
-        kinds = outcome_kinds(shop.catalogue)
         self._desk = replace(
             shop.desk(),
             decide=self.decide,
             take_events=TakeEvents(SqliteEvents(writer, self.vault, _seen), utc_now),
-            take_outcomes=TakeOutcomes(self.outcomes, tracking, utc_now, kinds),
+            take_outcomes=TakeOutcomes(self.outcomes, tracking, utc_now, shop.live.kinds),
         )
 
     @property

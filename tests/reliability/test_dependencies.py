@@ -106,7 +106,11 @@ def actions(record: DecisionRecord) -> list[str]:
 def test_whatever_goes_wrong_an_answer_comes_and_names_it(folder: Path, port: str, way: str) -> None:
     shop = Shop()
     with opened(folder) as whole:
-        sound = {"features": shop.features, "segmenter": shop.decide.segmenter, "scorer": shop.scorer}
+        sound = {
+            "features": shop.features,
+            "segmenter": shop.live.now.champion.segmenter,
+            "scorer": shop.scorer,
+        }
         sound |= {"consents": whole.consents, "ledger": whole.ledger}
         assert answers(whole, 1)[0].degraded == ()
         fault = WAYS[way]()

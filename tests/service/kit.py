@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -37,8 +37,8 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.consent_ledger import ConsentEntry, ConsentStatus
 from serving.decision.values import FeatureState
 from serving.decision.values import Purpose as ConsentPurpose
-from serving.ports import CustomerFacts, Keys, Scope, Scorer, Told
-from serving.records import Mode
+from serving.ports import CustomerFacts, Keys, Scope, Scorer, Segmenter, Told
+from serving.records import Mode, Versions
 from serving.use_cases.access import Access, Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.consents import TellConsents
@@ -50,9 +50,10 @@ from serving.use_cases.events import TakeEvents
 from serving.use_cases.export import ExportCustomer
 from serving.use_cases.identity import Identify
 from serving.use_cases.keys import create_key
-from serving.use_cases.outcomes import TakeOutcomes, outcome_kinds
+from serving.use_cases.outcomes import TakeOutcomes
 from serving.use_cases.recall import Recall
 from serving.use_cases.tracking import LABEL, Tracking
+from serving.use_cases.version_set import Live, LiveState, VersionSet
 
 NOW = datetime(2026, 5, 1, 18, 30, tzinfo=UTC)
 SNAPSHOT = NOW - timedelta(days=1)
@@ -163,6 +164,19 @@ def catalogue(more: str = "", change: tuple[str, str] = ("", "")) -> Catalogue:
         return load(path, feature_columns(CONTRACT) | feature_columns(REALTIME_V1))
 
 
+def version_set(decides: Catalogue, scorer: Scorer, segmenter: Segmenter, *, policy: str = "") -> VersionSet:
+    """Return what decides in the shop."""
+    versions = Versions(
+        catalogue=decides.digest,
+        contract=CONTRACT.digest(),
+        propensity=scorer.version,
+        segmentation=segmenter.version,
+        code="test",
+        policy=policy,
+    )
+    return VersionSet(decides, scorer, segmenter, versions)
+
+
 def caller(
     mode: Mode = Mode.TEST,
     *,
@@ -218,16 +232,14 @@ class Shop:
         self.catalogue = catalogue(self.more, self.change)
         self.records = MemoryRecords(self.contacts)
         segmenter = RuleSegmenter(lambda known: "Families" if known.values.get("age") else None)
+        self.live = LiveState(Live(version_set(self.catalogue, self.scorer, segmenter)))
         self.decide = Decide(
-            catalogue=self.catalogue,
+            live=self.live,
             features=self.features,
-            segmenter=segmenter,
-            scorer=self.scorer,
             ledger=self.contacts,
             records=self.records,
             clock=self.clock,
             ids=CountingIds(),
-            code_version="test",
             consents=self.consents,
             identities=self.identities,
             tracking=self.tracking,
@@ -235,8 +247,23 @@ class Shop:
         )
         self.models = MemoryModels((self.scorer,), (segmenter,), CONTRACT)
         self.recall = Recall(self.records, MemoryCatalogues((self.catalogue,)))
-        self.view_customer = ViewCustomer(self.features, segmenter, self.records, self.clock, self.events)
+        self.view_customer = ViewCustomer(self.features, self.live, self.records, self.clock, self.events)
         self.refusal: Exception | None = None
+
+    def swap(
+        self,
+        *,
+        catalogue: Catalogue | None = None,
+        scorer: Scorer | None = None,
+        segmenter: Segmenter | None = None,
+    ) -> None:
+        """Let another catalogue or model decide from the next request on."""
+        now = self.live.now
+        before = now.champion
+        champion = version_set(
+            catalogue or before.catalogue, scorer or before.scorer, segmenter or before.segmenter
+        )
+        self.live.swap(replace(now, champion=champion))
 
     @property
     def keys(self) -> Keys:
@@ -257,10 +284,8 @@ class Shop:
             recall=self.recall,
             view_customer=self.view_customer,
             take_events=TakeEvents(self.events, self.clock),
-            take_outcomes=TakeOutcomes(
-                self.records.outcomes, self.tracking, self.clock, outcome_kinds(self.catalogue)
-            ),
-            identify=Identify(self.identities, self.records, self.catalogue, self.clock),
+            take_outcomes=TakeOutcomes(self.records.outcomes, self.tracking, self.clock, self.live.kinds),
+            identify=Identify(self.identities, self.records, self.live, self.clock),
             tell_consents=TellConsents(self.consents, self.clock),
             erase=EraseCustomer(self.erasures, (), self.clock),
             export=ExportCustomer(

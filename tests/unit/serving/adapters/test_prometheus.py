@@ -123,7 +123,7 @@ def test_nothing_of_the_customer_is_in_any_label(
 def test_versions_that_no_longer_decide_are_0(
     shop: Shop, registry: CollectorRegistry, telemetry: PrometheusTelemetry
 ) -> None:
-    old = shop.decide.versions
+    old = shop.live.now.champion.versions
     new = msgspec.structs.replace(old, propensity="f" * 64)
     telemetry.opened(old)
     telemetry.opened(new)

@@ -66,7 +66,7 @@ class Page(HTMLParser):
 
 
 def opened(shop: Shop, record: DecisionRecord, outcomes: MemoryOutcomes | None = None) -> Case:
-    models = MemoryModels((shop.scorer,), (shop.decide.segmenter,), CONTRACT)
+    models = MemoryModels((shop.scorer,), (shop.live.now.champion.segmenter,), CONTRACT)
     reported = outcomes or MemoryOutcomes(shop.contacts, shop.records.find)
     replay = Replay(shop.recall, models, "test")
     return OpenCase(replay, models, reported, shop.memory_keys, shop.clock)(load(dump(record)))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from moment.errors import DependencyError
@@ -120,6 +120,7 @@ def test_a_segment_that_cannot_be_told_is_none() -> None:
         def assign(self, customer: CustomerFacts) -> str | None:  # noqa: ARG002
             raise ZeroDivisionError
 
-    record = replace(shop.decide, segmenter=NoSegmenter())(caller(), ask())
+    shop.swap(segmenter=NoSegmenter())
+    record = shop.decide(caller(), ask())
     assert (record.segment, record.degraded) == (None, ("segmentation",))
     assert [name for name, _ in shown(record)] == ["coupon-tea", "coupon-ham"]

@@ -135,13 +135,13 @@ def shop_of(known: Mapping[str, CustomerFacts], change: tuple[str, str] = EXPLOR
         scorer=FlakyScorer(),
         consents=agreeing(*list(known)[::2]),
     )
-    shop.decide = replace(shop.decide, segmenter=SEGMENTER)
+    shop.swap(segmenter=SEGMENTER)
     return shop
 
 
 def replay_of(shop: Shop, *, scorers: tuple[Scorer, ...] | None = None, code: str = "test") -> Replay:
     models = MemoryModels((shop.scorer,) if scorers is None else scorers, (SEGMENTER,), CONTRACT)
-    present = Present(shop.catalogue, shop.scorer, SEGMENTER, shop.decide.versions)
+    present = Present(shop.catalogue, shop.scorer, SEGMENTER, shop.live.now.champion.versions)
     return Replay(shop.recall, models, code, present)
 
 
@@ -339,7 +339,7 @@ def one_decision(shop: Shop) -> DecisionRecord:
 def small_shop() -> Shop:
     """The corner shop with a model, and one customer who may have two of its coupons."""
     shop = Shop(scorer=CurveScorer())
-    shop.decide = replace(shop.decide, segmenter=SEGMENTER)
+    shop.swap(segmenter=SEGMENTER)
     return shop
 
 
