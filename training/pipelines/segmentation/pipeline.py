@@ -67,6 +67,7 @@ def train(home: Home, settings: SegmentationSettings) -> SegmentationResult:
                 run_id=record.run_id,
                 metrics=_metrics(draft),
                 notes=draft.notes,
+                data_digest=customers.digest,
             )
             bundle = _bundle(home, customers, model, store, about)
             registered = register(home, bundle.folder)
