@@ -26,8 +26,8 @@ class Node:
     key_lines: dict[str, int]
 
 
-def read_document(path: Path) -> tuple[Node, list[Fault]]:
-    """Return the document and the keys written twice in it.
+def read_document(path: Path, kind: str = "catalogue") -> tuple[Node, list[Fault]]:
+    """Return the document and the keys written twice in it; `kind` is what errors call it.
 
     Raises
     ------
@@ -37,19 +37,17 @@ def read_document(path: Path) -> tuple[Node, list[Fault]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"catalogue {path} cannot be read: {error}") from error
+        raise ConfigurationError(f"{kind} {path} cannot be read: {error}") from error
     try:
         root = yaml.compose(text, Loader=_LOADER)
         if root is None:
-            raise ConfigurationError(
-                f"catalogue {path} is empty; `moment catalogue check --help` shows an example"
-            )
+            raise ConfigurationError(f"{kind} {path} is empty; `moment catalogue --help` names examples")
         reader = _Reader(path.name)
         return reader.read(root), reader.faults
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         fault = Fault(f"{path.name}:{line}", f"{error.problem or 'not YAML'}; check indentation and quotes")
-        raise ConfigurationError(f"catalogue {path} is not YAML", faults=[fault]) from error
+        raise ConfigurationError(f"{kind} {path} is not YAML", faults=[fault]) from error
 
 
 class _Reader:

@@ -28,10 +28,10 @@ def missing_columns(catalogue: Catalogue, features: Container[str]) -> tuple[str
     A catalogue may declare columns under ``customer`` that no feature computes yet. It can be checked and
     read, but where it decides they would be unknown for everybody: a service refuses it.
     """
-    return tuple(sorted({name for name in _columns_read(catalogue) if name not in features}))
+    return tuple(sorted({name for name in columns_read(catalogue) if name not in features}))
 
 
-def _columns_read(catalogue: Catalogue) -> Iterator[str]:
+def columns_read(catalogue: Catalogue) -> Iterator[str]:
     """Yield every column of the customer that rules, formulas or templates read."""
     for rule in catalogue.rules:
         yield from (name for name in rule.columns if "." not in name)

@@ -34,14 +34,16 @@ def load(path: Path, features: Mapping[str, Column] | None = None) -> Catalogue:
     node, faults = read_document(path)
     checked = check(Section(path.name, "", node, faults), features)
     if faults:
-        raise ConfigurationError(f"catalogue {path} {_count(faults)}", faults=_in_order(faults))
+        raise ConfigurationError(f"catalogue {path} {count_of(faults)}", faults=in_order(faults))
     return checked.catalogue()
 
 
-def _count(faults: list[Fault]) -> str:
+def count_of(faults: list[Fault]) -> str:
+    """Return ``has 2 faults``; one that was noted twice counts once."""
     distinct = len(set(faults))
     return "has 1 fault" if distinct == 1 else f"has {distinct} faults"
 
 
-def _in_order(faults: list[Fault]) -> list[Fault]:
+def in_order(faults: list[Fault]) -> list[Fault]:
+    """Return them by line, each once."""
     return sorted(set(faults), key=lambda fault: (int(fault.place.rpartition(":")[2]), fault.message))

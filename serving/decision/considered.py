@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import overload
 
 import numpy as np
@@ -14,6 +14,7 @@ from serving.decision.attributes import ACTION_PREFIX, action_value
 from serving.decision.catalogue import Catalogue
 from serving.decision.policy import Policy
 from serving.decision.reasons import Reason
+from serving.decision.stopped import stop_of
 from serving.decision.values import Scalar, Stage
 
 
@@ -46,6 +47,8 @@ class Considered:
         what it came from is not known any more.
     ranked_by
         How this customer's candidates were ranked and picked.
+    stop_id
+        The stop that took it off, where a record says which; or None.
     """
 
     placement: str
@@ -60,6 +63,7 @@ class Considered:
     lever: float
     priority: float | None
     ranked_by: Policy
+    stop_id: str | None = None
 
     @property
     def stage(self) -> Stage:
@@ -93,6 +97,8 @@ class ConsideredTable(Sequence[Considered]):
         Shape (n,), float64; NaN where not scored.
     context_weight
         Shape (n,), float64; NaN where it is not known any more.
+    stop_ids
+        What was stopped by which stop, by kind and name; empty while it is decided, which needs no ids.
     """
 
     catalogue: Catalogue
@@ -107,6 +113,7 @@ class ConsideredTable(Sequence[Considered]):
     propensity: NDArray[np.float64]
     context_weight: NDArray[np.float64]
     priority: NDArray[np.float64]
+    stop_ids: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.candidate)
@@ -134,7 +141,12 @@ class ConsideredTable(Sequence[Considered]):
             lever=float(self.policy.lever[self.candidate[index]]),
             priority=_known(self.priority[index]),
             ranked_by=self.policy,
+            stop_id=self._stop_id(reason, candidate),
         )
+
+    def _stop_id(self, reason: Reason, candidate: Candidate) -> str | None:
+        stopped = stop_of(reason, candidate)
+        return None if stopped is None else self.stop_ids.get(stopped)
 
     def _observed(self, rule: int, candidate: Candidate) -> dict[str, Scalar]:
         return {

@@ -12,6 +12,7 @@ from serving.decision.reasons import Reason
 from serving.decision.rechecks import Doors, Given
 from serving.decision.scoring import Scored
 from serving.decision.shortlist import Shortlist
+from serving.decision.stopped import taken_off
 from serving.decision.treatments import Field, field_of
 
 _NEUTRAL_WEIGHT = 1.0
@@ -147,9 +148,11 @@ class Seats:
         )
 
     def _give_fallback(self) -> None:
-        """Add the placement's fallback, unless it has none or the answer holds it already."""
-        candidate = self._slate.placement.fallback
+        """Add the placement's fallback, unless it has none, it is stopped or the answer holds it already."""
+        candidate, request = self._slate.placement.fallback, self._shortlist.request
         if candidate is None or candidate.action.action_id in self._given.fallbacks:
+            return
+        if not request.stopped.is_empty and taken_off(candidate.action, request.channel, request.stopped):
             return
         self._given.fallbacks.add(candidate.action.action_id)
         expires_at, reserved_until = self._slate.placement.lifetime_of(candidate.action, self._shortlist.now)

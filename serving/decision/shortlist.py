@@ -25,7 +25,8 @@ from serving.decision.requested import requested_slates
 from serving.decision.rule_plan import Verdicts
 from serving.decision.slates import Slate
 from serving.decision.stages import before_contact, contact, contact_check
-from serving.decision.stops import Stops, first_of
+from serving.decision.stopped import stopped_actions
+from serving.decision.stops import Column, Stops, first_of
 from serving.decision.values import Customer, History, Request, Scalar
 
 
@@ -60,7 +61,7 @@ class Shortlist:
     considered
         Every candidate of every requested placement; those left are still ``UNDECIDED``.
     forced
-        Where what the request forces goes; None when it forces nothing.
+        Where what the request forces goes; None when it forces nothing, or something that is stopped.
     """
 
     catalogue: Catalogue
@@ -118,7 +119,9 @@ def shortlist(  # noqa: PLR0917  # the design's signature
     slates = tuple(
         slate.spoken(customer.language, catalogue.language) for slate in requested_slates(request, catalogue)
     )
-    forced = forced_seat(request, slates, catalogue)
+    stopped = request.stopped
+    off = None if stopped.is_empty else stopped_actions(catalogue.plan, stopped, request.channel)
+    forced = _standing(forced_seat(request, slates, catalogue), slates, off)
     zone = zone_of(customer.timezone, catalogue.timezone)
     context = complete_context(request, catalogue.context, now, zone)
     row = {**customer.features, **{CONTEXT_PREFIX + name: value for name, value in context.items()}}
@@ -128,6 +131,7 @@ def shortlist(  # noqa: PLR0917  # the design's signature
     verdicts = plan.rules.ask(row) if verdicts is None else verdicts
     check = contact_check(plan, request.channel, history, now, zone)
     stages = (
+        *(() if off is None else (Stops(off),)),
         *before_contact(plan, customer, history, verdicts),
         *contact(plan, check, held_out=allotment.held_out, is_known=history is not None),
     )
@@ -151,6 +155,13 @@ def shortlist(  # noqa: PLR0917  # the design's signature
         considered=considered,
         forced=forced,
     )
+
+
+def _standing(seat: ForcedSeat | None, slates: tuple[Slate, ...], off: Column | None) -> ForcedSeat | None:
+    """Return where the forced offer goes; None where it is stopped: no key goes past that."""
+    if seat is None or off is None or not off[slates[seat.position].action[seat.row]]:
+        return seat
+    return None
 
 
 def _considered(  # noqa: PLR0917  # columns of one table

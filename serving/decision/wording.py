@@ -11,6 +11,7 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.considered import Considered
 from serving.decision.contact import CalendarWindow, ContactPolicy, CoolOff, Limit, Per, QuietHours, Window
 from serving.decision.reasons import Reason
+from serving.decision.stopped import stop_of
 from serving.decision.values import Scalar
 
 _WORDS = {
@@ -33,20 +34,22 @@ _SHARED = {Per.ACTION: "of it", Per.GROUP: "of its group", Per.ISSUE: "of its is
 
 @dataclass(frozen=True, slots=True)
 class StoppedBy:
-    """A contact policy, exclusion, budget or volume that stopped a candidate.
+    """A contact policy, exclusion, budget, volume or stop that held a candidate back.
 
     Parameters
     ----------
     kind
-        ``limit``, ``suppression``, ``cool-off``, ``quiet hours``, ``exclusion``, ``budget`` or ``volume``.
+        ``limit``, ``suppression``, ``cool-off``, ``quiet hours``, ``exclusion``, ``budget``, ``volume`` or
+        ``stop``.
     name
-        What the catalogue calls it; of a budget or volume, ``total`` or ``today``.
+        What the catalogue calls it; of a budget or volume, ``total`` or ``today``; of a stop what is off, as
+        in ``action cheese``.
     observed
         What was found, in ``unit``; None where there is no number to it.
     bound
         What that is measured by: most, how long it rests, how much there is; None likewise.
     unit
-        ``contacts``, ``seconds left``, ``hour of the day``, ``offers``, or the currency.
+        ``contacts``, ``seconds left``, ``hour of the day``, ``offers``, or the currency; empty for a stop.
     """
 
     kind: str
@@ -57,9 +60,12 @@ class StoppedBy:
 
 
 def stopped_by(considered: Considered, catalogue: Catalogue) -> StoppedBy | None:
-    """Return what stopped a candidate, where it was a bound and not a rule; else None."""
+    """Return what stopped a candidate, where it was a bound or a person and not a rule; else None."""
     action, observed = considered.candidate.action, considered.measured
     reason, index = considered.reason, considered.policy
+    stop = stop_of(reason, considered.candidate)
+    if stop is not None:
+        return StoppedBy("stop", " ".join(stop), None, None, "")
     if reason in _BOUNDS:
         kind, name = _BOUNDS[reason]
         unit = catalogue.currency if kind == "budget" else "offers"
@@ -93,11 +99,18 @@ def words_for(considered: Considered, catalogue: Catalogue) -> str:
         case Reason.NOT_RANKED:
             formula = considered.ranked_by.formula
             words = f"no priority: {f'`{formula.text}`' if formula else 'the product'} makes no number"
+        case _ if (stop := stop_of(reason, considered.candidate)) is not None:
+            words = _stop_words(*stop, considered.stop_id)
         case _ if (stopped := stopped_by(considered, catalogue)) is not None:
             words = _bound_words(stopped, considered, catalogue)
         case _:
             words = _WORDS[reason]
     return words
+
+
+def _stop_words(kind: str, name: str, stop_id: str | None) -> str:
+    rests = ", so marketing rests" if kind == "model" else ""
+    return f"{kind} `{name}` is stopped{rests}{f' ({stop_id})' if stop_id else ''}"
 
 
 def lasting(seconds: float) -> str:

@@ -34,6 +34,7 @@ from serving.decision.values import (
 from serving.ports import CustomerFacts, Scorer, Segmenter
 from serving.records import DecisionRecord, Personal
 from serving.use_cases.decide import ATTEMPTS, PROPENSITY, SEGMENTATION
+from serving.use_cases.standstill import stopped_of
 
 
 class ScoresFrom(StrEnum):
@@ -161,11 +162,14 @@ def _request(record: DecisionRecord, told: Personal, catalogue: Catalogue) -> Re
         },
         trusted=True,
         force=_forced(record),
+        stopped=stopped_of(record.stops),
     )
 
 
 def _was_asked(model: str, record: DecisionRecord, models: Models) -> bool:
-    """Whether a model is to be asked: as it was then, or always."""
+    """Whether a model is to be asked: as it was then, or always, but never one that was stopped."""
+    if any((stop.kind, stop.name) == ("model", model) for stop in record.stops):
+        return False
     return models.always or model not in record.degraded
 
 

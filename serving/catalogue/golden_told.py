@@ -1,22 +1,32 @@
-"""What a golden case may speak of: each name with how it is read off a decision."""
+"""What ``then`` of a golden decision may speak of: each name with how it is read off a decision."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from serving.decision.considered import Considered
 from serving.decision.decision import Decision
 from serving.decision.explanation import explain_candidate
 from serving.decision.reasons import Reason
-from serving.decision.values import Scalar
 
+T = TypeVar("T")
+
+REASONS = "reasons"
 _OF_EXCLUSIONS = (Reason.RECENTLY_EXCLUDED, Reason.EXCLUDED)
 
 
 def _offers(decision: Decision) -> object:
     return {
         placement.name: [offer.candidate.treatment.treatment_id for offer in placement.offers]
+        for placement in decision.placements
+    }
+
+
+def _actions(decision: Decision) -> object:
+    return {
+        placement.name: [offer.candidate.action.action_id for offer in placement.offers]
         for placement in decision.placements
     }
 
@@ -29,14 +39,12 @@ def _placements(decision: Decision) -> object:
     return {filled.name: filled.reason.value for filled in decision.placements}
 
 
-def _of_each(decision: Decision, tell: Callable[[Considered], Scalar]) -> dict[str, dict[str, Scalar]]:
+def _of_each(decision: Decision, tell: Callable[[Considered], T]) -> dict[str, dict[str, T]]:
     """Return something of every considered candidate, by placement and name."""
     return {filled.name: _of_placement(decision, filled.name, tell) for filled in decision.placements}
 
 
-def _of_placement(
-    decision: Decision, placement: str, tell: Callable[[Considered], Scalar]
-) -> dict[str, Scalar]:
+def _of_placement(decision: Decision, placement: str, tell: Callable[[Considered], T]) -> dict[str, T]:
     here = [one for one in decision.considered if one.placement == placement]
     times = Counter(one.candidate.action.action_id for one in here)
     return {
@@ -53,7 +61,7 @@ def _why(decision: Decision) -> object:
 
 
 def _reasons(decision: Decision) -> object:
-    """The reason's name; behind a colon the rule, the contact policy or the exclusion it comes from."""
+    """Return each reason's name; behind a colon the rule, contact policy or exclusion it comes from."""
     return _of_each(decision, lambda one: _reason(one, decision))
 
 
@@ -88,10 +96,11 @@ def _funnel(decision: Decision) -> object:
 
 TELLERS: Mapping[str, Callable[[Decision], object]] = {
     "offers": _offers,
+    "actions": _actions,
     "kinds": _kinds,
     "placements": _placements,
     "why": _why,
-    "reasons": _reasons,
+    REASONS: _reasons,
     "measured": lambda decision: _of_each(decision, lambda one: one.measured),
     "priorities": _priorities,
     "levers": lambda decision: _of_each(decision, lambda one: one.lever),
@@ -110,3 +119,35 @@ TELLERS: Mapping[str, Callable[[Decision], object]] = {
     "held_out": lambda decision: decision.held_out,
 }
 """What ``then`` may name. Of candidates: by placement, then by action (by treatment where several fit)."""
+
+NOT_OFFERED = "not_offered"
+REFUSED = "refused"
+THEN = frozenset(TELLERS) | {NOT_OFFERED, REFUSED}
+
+
+def told(decision: Decision, then: Mapping[str, Any]) -> dict[str, object]:
+    """Return what a decision says of everything that a case states.
+
+    A reason that is stated by its name alone is told so: what is behind the colon is free then.
+    """
+    found = {name: TELLERS[name](decision) for name in then if name in TELLERS}
+    if NOT_OFFERED in then:
+        offered = {str(offer.candidate.action.action_id) for offer in decision.offers}
+        found[NOT_OFFERED] = [name for name in then[NOT_OFFERED] if name not in offered]
+    if REASONS in then:
+        found[REASONS] = _as_short_as(then[REASONS], _of_each(decision, lambda one: _reason(one, decision)))
+    return found
+
+
+def _as_short_as(
+    stated: Mapping[str, Mapping[str, Any]], found: dict[str, dict[str, str]]
+) -> dict[str, dict[str, str]]:
+    return {
+        placement: {
+            name: reason.partition(": ")[0]
+            if ": " not in str(stated.get(placement, {}).get(name, ": "))
+            else reason
+            for name, reason in here.items()
+        }
+        for placement, here in found.items()
+    }

@@ -1,4 +1,4 @@
-"""The customer and the history a golden case gives."""
+"""The customer and the history that ``given`` of a golden decision describes, all names checked before."""
 
 from __future__ import annotations
 
@@ -69,7 +69,6 @@ def _history(
 
 
 def _contact(one: Mapping[str, Any], catalogue: Catalogue, channel: str, tracking_id: str) -> Contact:
-    _refuse_typos(one, CONTACT)
     action = catalogue.action(one["action"])
     return Contact(
         tracking_id=one.get("id", tracking_id),
@@ -87,14 +86,7 @@ def _contact(one: Mapping[str, Any], catalogue: Catalogue, channel: str, trackin
 
 
 def _outcome(one: Mapping[str, Any], catalogue: Catalogue, channel: str) -> PastOutcome:
-    _refuse_typos(one, OUTCOME)
     action = catalogue.action(one["action"])
     return PastOutcome(
         one["kind"], action.action_id, action.group, action.issue, one.get("channel", channel), one["at"]
     )
-
-
-def _refuse_typos(one: Mapping[str, Any], names: frozenset[str]) -> None:
-    wrong = sorted(set(one) - names)
-    if wrong:
-        raise KeyError(f"{', '.join(wrong)}: there is no such thing; one of {', '.join(sorted(names))}")
