@@ -160,10 +160,10 @@ class MemoryKeys:
         self._keys: dict[str, ApiKey] = {}
         self._secrets: dict[bytes, tuple[str, Secret]] = {}
 
-    def add(self, key: ApiKey, secret_sha256: bytes) -> None:
+    def add(self, key: ApiKey, secret_sha256: bytes, public_key: bytes | None = None) -> None:
         """Keep a new key."""
         self._keys[key.key_id] = key
-        self._secrets[secret_sha256] = key.key_id, Secret(key.created_at)
+        self._secrets[secret_sha256] = key.key_id, Secret(key.created_at, public_key=public_key)
 
     def find(self, secret_sha256: bytes) -> FoundKey | None:
         """Return the key of this secret."""
@@ -179,7 +179,20 @@ class MemoryKeys:
         found = [secret for of, secret in self._secrets.values() if of == key_id]
         return tuple(sorted(found, key=lambda secret: secret.created_at))
 
-    def rotate(self, key_id: str, secret_sha256: bytes, *, at: datetime, until: datetime) -> ApiKey | None:
+    def publish(self, secret_sha256: bytes, public_key: bytes) -> None:
+        """Keep what verifies a secret's signatures."""
+        key_id, secret = self._secrets[secret_sha256]
+        self._secrets[secret_sha256] = key_id, replace(secret, public_key=secret.public_key or public_key)
+
+    def rotate(
+        self,
+        key_id: str,
+        secret_sha256: bytes,
+        *,
+        at: datetime,
+        until: datetime,
+        public_key: bytes | None = None,
+    ) -> ApiKey | None:
         """Give a key another secret and end the earlier ones at `until`."""
         key = self._keys.get(key_id)
         if key is None or key.revoked_at is not None:
@@ -188,7 +201,7 @@ class MemoryKeys:
             if of == key_id:
                 end = min(until, secret.expires_at or until)
                 self._secrets[shown] = of, replace(secret, expires_at=end)
-        self._secrets[secret_sha256] = key_id, Secret(at)
+        self._secrets[secret_sha256] = key_id, Secret(at, public_key=public_key)
         return key
 
     def used(self, secret_sha256: bytes, on: date) -> None:

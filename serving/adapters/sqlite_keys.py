@@ -23,10 +23,11 @@ INSERT INTO api_keys
   (key_id, label, mode, scopes, channel, created_at, revoked_at, expires_at, bounds, person, role)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_ADD = "INSERT INTO key_secrets (secret_sha256, key_id, created_at) VALUES (?, ?, ?)"
+_ADD = "INSERT INTO key_secrets (secret_sha256, key_id, created_at, public_key) VALUES (?, ?, ?, ?)"
+_PUBLISH = "UPDATE key_secrets SET public_key = ? WHERE secret_sha256 = ? AND public_key IS NULL"
 _BY_DIGEST = """
 SELECT k.key_id, k.label, k.mode, k.scopes, k.channel, k.created_at, k.revoked_at, k.expires_at, k.bounds,
-       k.person, k.role, s.created_at, s.expires_at, s.last_used_on
+       k.person, k.role, s.created_at, s.expires_at, s.last_used_on, s.public_key
 FROM key_secrets s JOIN api_keys k USING (key_id) WHERE s.secret_sha256 = ?
 """
 _SELECT = """
@@ -36,7 +37,8 @@ FROM api_keys
 _BY_ID = _SELECT + "WHERE key_id = ? AND revoked_at IS NULL"
 _ALL = _SELECT + "ORDER BY created_at, key_id"
 _SECRETS = """
-SELECT created_at, expires_at, last_used_on FROM key_secrets WHERE key_id = ? ORDER BY created_at, rowid
+SELECT created_at, expires_at, last_used_on, public_key FROM key_secrets WHERE key_id = ?
+ORDER BY created_at, rowid
 """
 _END = "UPDATE key_secrets SET expires_at = min(coalesce(expires_at, ?), ?) WHERE key_id = ?"
 _USED = "UPDATE key_secrets SET last_used_on = ? WHERE secret_sha256 = ?"
@@ -54,8 +56,8 @@ class SqliteKeys:
         self._connections = PerThread(path)
         self._told: dict[bytes, date] = {}
 
-    def add(self, key: ApiKey, secret_sha256: bytes) -> None:
-        """Store a new key with its first secret."""
+    def add(self, key: ApiKey, secret_sha256: bytes, public_key: bytes | None = None) -> None:
+        """Store a new key with its first secret, and what verifies that secret's signatures."""
         created_at = to_microseconds(key.created_at)
         self._write(
             (
@@ -72,7 +74,7 @@ class SqliteKeys:
                 key.person,
                 key.role,
             ),
-            (_ADD, secret_sha256, key.key_id, created_at),
+            (_ADD, secret_sha256, key.key_id, created_at, public_key),
         )
 
     def find(self, secret_sha256: bytes) -> FoundKey | None:
@@ -90,13 +92,25 @@ class SqliteKeys:
         """Return all keys, oldest first."""
         return tuple(map(_key, self._execute(_ALL)))
 
-    def rotate(self, key_id: str, secret_sha256: bytes, *, at: datetime, until: datetime) -> ApiKey | None:
+    def publish(self, secret_sha256: bytes, public_key: bytes) -> None:
+        """Store what verifies a secret's signatures, where nothing is stored yet."""
+        self._write((_PUBLISH, public_key, secret_sha256))
+
+    def rotate(
+        self,
+        key_id: str,
+        secret_sha256: bytes,
+        *,
+        at: datetime,
+        until: datetime,
+        public_key: bytes | None = None,
+    ) -> ApiKey | None:
         """Give a key another secret and end the earlier ones at `until`, in one transaction."""
         rows = self._execute(_BY_ID, key_id)
         if not rows:
             return None
         end = to_microseconds(until)
-        self._write((_END, end, end, key_id), (_ADD, secret_sha256, key_id, to_microseconds(at)))
+        self._write((_END, end, end, key_id), (_ADD, secret_sha256, key_id, to_microseconds(at), public_key))
         return _key(rows[0])
 
     def used(self, secret_sha256: bytes, on: date) -> None:
@@ -172,9 +186,9 @@ def _key(row: tuple[Any, ...]) -> ApiKey:
 
 
 def _secret(row: tuple[Any, ...]) -> Secret:
-    created_at, expires_at, last_used_on = row
+    created_at, expires_at, last_used_on, public_key = row
     day = None if last_used_on is None else date.fromisoformat(last_used_on)
-    return Secret(from_microseconds(created_at), _read(expires_at), day)
+    return Secret(from_microseconds(created_at), _read(expires_at), day, public_key)
 
 
 def _stored(instant: datetime | None) -> int | None:

@@ -65,8 +65,8 @@ def check(book: Book, act: AnyAct, by: Actor, now: datetime) -> None:
 def check_promotion(book: Book, version: Version, by: Actor, now: datetime) -> None:
     """Refuse to make a version the champion: its state, its gates, findings, and its approval.
 
-    A former champion may be promoted again, under the same conditions as a challenger. The machine may
-    promote without an approval for as long as no person has taken charge of the model, and nothing from then on.
+    A former champion may be promoted again, under the same conditions as a challenger. The machine
+    may promote without an approval for as long as no person has taken charge of the model, then nothing.
     """
     require_charge(book, version.model, by, "promote versions")
     name = named(version)

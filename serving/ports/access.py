@@ -81,11 +81,15 @@ class Secret:
         UTC; None: it does not end by itself.
     last_used_on
         The day it last opened something, UTC; None: never.
+    public_key
+        What verifies the signatures made with it (Ed25519, 32 bytes); None for a channel's, and for a
+        person's that has signed nothing yet.
     """
 
     created_at: datetime
     expires_at: datetime | None = None
     last_used_on: date | None = None
+    public_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +151,8 @@ class FoundKey:
 class Keys(Protocol):
     """The store of keys. It sees digests of secrets, never a secret."""
 
-    def add(self, key: ApiKey, secret_sha256: bytes) -> None:
-        """Store a new key with its first secret."""
+    def add(self, key: ApiKey, secret_sha256: bytes, public_key: bytes | None = None) -> None:
+        """Store a new key with its first secret, and what verifies that secret's signatures."""
         ...
 
     def find(self, secret_sha256: bytes) -> FoundKey | None:
@@ -159,7 +163,19 @@ class Keys(Protocol):
         """Return a key's secrets, oldest first."""
         ...
 
-    def rotate(self, key_id: str, secret_sha256: bytes, *, at: datetime, until: datetime) -> ApiKey | None:
+    def publish(self, secret_sha256: bytes, public_key: bytes) -> None:
+        """Store what verifies a secret's signatures, where nothing is stored yet."""
+        ...
+
+    def rotate(
+        self,
+        key_id: str,
+        secret_sha256: bytes,
+        *,
+        at: datetime,
+        until: datetime,
+        public_key: bytes | None = None,
+    ) -> ApiKey | None:
         """Give a key another secret and end the earlier ones at `until`, those that end sooner excepted.
 
         None when there is no such key, or it is revoked.

@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from moment.errors import DependencyError
 from serving.ports import ApiKey, Bounds, Keys, Role, Scope
 from serving.records import Mode
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 PREFIX = "moment_"
 """How every secret begins, so that one that was left lying about is found by searching."""
@@ -35,6 +39,7 @@ PERSONAL_BOUNDS = Bounds(per_second=10, burst=30, customers_per_hour=200)
 """How much a person may ask where their key says nothing else: as much as anybody can read."""
 
 _SECRET_BYTES = 32
+_SIGNING = b"moment life v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,21 @@ class NewKey:
 def digest(secret: str) -> bytes:
     """Return what is kept of a secret. It is random and long, so a plain SHA-256 cannot be searched."""
     return hashlib.sha256(secret.encode()).digest()
+
+
+def signing_key(secret: str) -> Ed25519PrivateKey:
+    """Return what a person signs with: made of the secret of their own key, which nobody else has."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    derive = HKDF(algorithm=SHA256(), length=_SECRET_BYTES, salt=None, info=_SIGNING)
+    return Ed25519PrivateKey.from_private_bytes(derive.derive(secret.encode()))
+
+
+def public_key_of(secret: str) -> bytes:
+    """Return what verifies the signatures made with a secret: 32 bytes that tell nothing of it."""
+    return signing_key(secret).public_key().public_bytes_raw()
 
 
 def create_key(
@@ -111,7 +131,8 @@ def rotate_key(keys: Keys, key_id: str, now: datetime, *, grace: timedelta) -> N
     if known is None:
         raise _nothing(key_id)
     secret = _new_secret(known.mode)
-    rotated = keys.rotate(key_id, digest(secret), at=now, until=now + grace)
+    public_key = None if known.person is None else public_key_of(secret)
+    rotated = keys.rotate(key_id, digest(secret), at=now, until=now + grace, public_key=public_key)
     if rotated is None:
         raise DependencyError(f"{key_id} is revoked, a new secret would open nothing; create another key")
     return NewKey(rotated, secret)
@@ -127,7 +148,7 @@ def revoke_key(keys: Keys, key_id: str, now: datetime) -> ApiKey:
 
 def _add(keys: Keys, key: ApiKey) -> NewKey:
     secret = _new_secret(key.mode)
-    keys.add(key, digest(secret))
+    keys.add(key, digest(secret), None if key.person is None else public_key_of(secret))
     return NewKey(key, secret)
 
 
