@@ -5,7 +5,15 @@ from __future__ import annotations
 from litestar import Litestar, Response, Router, get
 from litestar.response import Redirect
 
-from serving.api import customers_routes, events_routes, explanation_routes, history_routes, outcomes_routes
+from serving.api import (
+    customers_routes,
+    events_routes,
+    explanation_routes,
+    history_routes,
+    models_routes,
+    outcomes_routes,
+    stops_routes,
+)
 from serving.api.openapi import document, dump_yaml
 from serving.api.page import page
 from serving.api.problems import handle
@@ -23,6 +31,8 @@ def build(office: Office, settings: Settings) -> Litestar:
             history_routes.routes(office, settings),
             explanation_routes.routes(office, settings),
             outcomes_routes.routes(office, settings),
+            models_routes.routes(office, settings),
+            stops_routes.routes(office, settings),
             probes(office),
             _papers(),
         ],

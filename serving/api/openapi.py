@@ -17,8 +17,10 @@ from serving.api import (
     events_routes,
     explanation_routes,
     history_routes,
+    models_routes,
     operations,
     outcomes_routes,
+    stops_routes,
 )
 from serving.api.examples import JSON
 from serving.api.operations import Operation, Parameter
@@ -32,6 +34,8 @@ OPERATIONS = (
     *explanation_routes.OPERATIONS,
     *history_routes.OPERATIONS,
     *outcomes_routes.OPERATIONS,
+    *models_routes.OPERATIONS,
+    *stops_routes.OPERATIONS,
 )
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -77,20 +81,26 @@ class Document:
 @lru_cache
 def document() -> Document:
     """Return the description."""
-    structs = [Problem, *_structs()]
+    return describe(OPERATIONS, "Moment", "The next best action for a customer, decided in the moment.")
+
+
+def describe(operations: Sequence[Operation], title: str, description: str) -> Document:
+    """Return the description of some calls."""
+    structs = [Problem, *_structs(operations)]
     _, components = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
     for name, rule in _RULES.items():
-        components[name] |= rule
+        if name in components:
+            components[name] |= rule
     paths: dict[str, dict[str, JSON]] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
     return Document(
         {
             "openapi": "3.1.0",
             "info": {
-                "title": "Moment",
+                "title": title,
                 "version": __version__,
-                "description": "The next best action for a customer, decided in the moment.",
+                "description": description,
             },
             "servers": [{"url": "/", "description": "Where this page came from."}],
             "security": [{"key": []}],
@@ -115,8 +125,8 @@ def dump_yaml(described: Document) -> bytes:
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110).encode()
 
 
-def _structs() -> Iterable[type[msgspec.Struct]]:
-    for operation in OPERATIONS:
+def _structs(operations: Sequence[Operation]) -> Iterable[type[msgspec.Struct]]:
+    for operation in operations:
         yield operation.answer
         if operation.body is not None:
             yield operation.body

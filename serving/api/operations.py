@@ -27,6 +27,15 @@ ALWAYS = (
     "step-missing",
     "not-ready",
 )
+BODY = (
+    "malformed-json",
+    "body-too-slow",
+    "body-too-large",
+    "unsupported-media-type",
+    "unknown-field",
+    "missing-field",
+    "invalid-value",
+)
 
 
 @dataclass(frozen=True, slots=True)
