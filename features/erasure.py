@@ -1,4 +1,4 @@
-"""Taking a customer out of the files: lake, quarantine and snapshots.
+"""Taking a customer out of the files: lake, quarantine, snapshots and what models were trained on.
 
 Each file that holds rows of the customer is written anew without them, beside the old one, and moved into its
 place: whoever reads meanwhile reads the old or the new one whole. Repeating it does nothing, so that one that
@@ -7,11 +7,11 @@ was interrupted is simply run again.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features import lake
+from features import kept_rows, lake
 from features.ingest import alone
 from features.tables import TABLES
 from moment.home import Home
@@ -68,7 +68,7 @@ def _note(home: Home, source: str, rows: int) -> None:
     record = next(one for one in lake.records(home) if one.source == source)
     file = lake.record_file(home, source)
     beside = file.with_suffix(".partial")
-    beside.write_text(replace(record, erased=record.erased + rows).dumps())
+    beside.write_text(dataclasses.replace(record, erased=record.erased + rows).dumps())
     beside.replace(file)
 
 
@@ -100,6 +100,15 @@ def erase_from_quarantine(home: Home, customer_id: str) -> int:
     return rows
 
 
+def erase_from_training_sets(home: Home, customer_id: str) -> int:
+    """Take the customer's rows out of every set of rows a model was trained on; return how many there were.
+
+    A model made of them cannot be made again to the bit from then on, and says why.
+    """
+    keep = _without(customer_id, {})
+    return kept_rows.without(home, lambda file, beside: _rewrite(file, keep, beside, replace=False))
+
+
 def _names(content: str, customer_id: str, word: re.Pattern[str]) -> bool:
     try:
         row = json.loads(content)
@@ -127,7 +136,7 @@ def _without(customer_id: str, gone: dict[str, pa.Array]) -> Keep:
     return keep
 
 
-def _rewrite(file: Path, keep: Keep) -> int:
+def _rewrite(file: Path, keep: Keep, beside: Path | None = None, *, replace: bool = True) -> int:
     """Write a file anew with the rows that may stay, unless all may; return how many may not."""
     source = pq.ParquetFile(file)
     columns: Collection[str] = {_CUSTOMER, "identity", "presentation_id", "content"} & set(
@@ -142,10 +151,11 @@ def _rewrite(file: Path, keep: Keep) -> int:
     )
     if not rows:
         return 0
-    beside = file.with_suffix(".erasing")
+    beside = beside or file.with_suffix(".erasing")
     with pq.ParquetWriter(beside, source.schema_arrow, compression="zstd") as writer:
         for batch in source.iter_batches(_ROWS):
             table = pa.Table.from_batches([batch])
             writer.write_table(table.filter(keep(table)))
-    beside.replace(file)
+    if replace:
+        beside.replace(file)
     return int(rows)

@@ -63,6 +63,16 @@ class Home:
         return self.root / "bundles"
 
     @property
+    def training_sets(self) -> Path:
+        """The rows models were trained on, and how: what a model is made again of."""
+        return self.root / "training-sets"
+
+    @property
+    def retraining(self) -> Path:
+        """What became of each retraining, step by step, and the lock that keeps them apart."""
+        return self.root / "retraining"
+
+    @property
     def reports(self) -> Path:
         """Reports people read."""
         return self.root / "reports"

@@ -6,7 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from features.erasure import erase_from_lake, erase_from_quarantine, erase_from_snapshots
+from features.erasure import (
+    erase_from_lake,
+    erase_from_quarantine,
+    erase_from_snapshots,
+    erase_from_training_sets,
+)
 from moment.home import Home
 from serving.ports import Erasure
 
@@ -29,4 +34,5 @@ def other_stores(home: Home, store: FeatureStore) -> tuple[OtherStore, ...]:
         OtherStore("lake", lambda one: erase_from_lake(home, one.customer_id)),
         OtherStore("quarantine", lambda one: erase_from_quarantine(home, one.customer_id)),
         OtherStore("snapshots", lambda one: erase_from_snapshots(home, one.customer_id)),
+        OtherStore("training_sets", lambda one: erase_from_training_sets(home, one.customer_id)),
     )
