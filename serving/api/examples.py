@@ -12,6 +12,7 @@ _VERSIONS: JSON = {
     "propensity": "2fd4e1c67a2d28fced849ee1bb76e7392fd4e1c67a2d28fced849ee1bb76e739",
     "segmentation": "de9f2c7fd25e1b3afad3e85a0bd17d9bde9f2c7fd25e1b3afad3e85a0bd17d9b",
     "code": "0.1.0",
+    "policy": "",
 }
 _DECISION = "0199f3c2-8b1a-7c44-9d0e-3f5a6b7c8d9e"
 _SCORES: JSON = {"propensity": 0.0214, "priority": 0.0642, "action_probability": 1.0}

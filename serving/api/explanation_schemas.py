@@ -110,6 +110,7 @@ _VERSIONS: JSON = {
     "propensity": "92993020a759" + "0" * 52,
     "segmentation": "921506f867f1" + "0" * 52,
     "code": "0.4.0",
+    "policy": "",
 }
 
 EXPLANATIONS: dict[str, JSON] = {
