@@ -13,6 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.bundles.manifest import canonical_json, sha256
+
 _ROWS_AT_ONCE = 8192
 """Bounds the memory of scoring many rows; a row's margin does not depend on it."""
 
@@ -126,6 +128,10 @@ class LinearModel:
             if column.category_weights:
                 total += column.margins(matrix[:, index])
         return total
+
+    def read_as(self) -> str:
+        """Return the SHA-256 of the weights as they were read."""
+        return sha256(canonical_json(self.to_json()))
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""

@@ -154,7 +154,7 @@ class Manifest:
     def digest(self) -> str:
         """SHA-256 of everything but ``about``."""
         content = {name: value for name, value in asdict(self).items() if name != "about"}
-        return hashlib.sha256(canonical_json(content)).hexdigest()
+        return sha256(canonical_json(content))
 
     @property
     def version(self) -> str:
@@ -191,6 +191,11 @@ class BundleFiles:
 def canonical_json(content: object) -> bytes:
     """Return JSON with sorted keys and no white space; NaN is an error."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of some bytes in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -243,7 +248,7 @@ def read_files(folder: Path, manifest: Manifest, *, model: str, expected: frozen
         raise BundleRefused(folder, Refusal.FORMAT, f"its list of files is wrong at {difference}")
     contents = {name: read_plain(folder, name) for name in sorted(expected)}
     for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != manifest.files[name]:
+        if sha256(content) != manifest.files[name]:
             raise BundleRefused(
                 folder, Refusal.DIGEST, f"{name} is not the file its manifest states (damaged or changed)"
             )
@@ -292,7 +297,7 @@ def write_bundle(
     files
         Content by plain file name.
     """
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    digests = {name: sha256(content) for name, content in files.items()}
     manifest = Manifest(model=model, kind=kind, files=digests, libraries=libraries, about=about)
     folder = bundles / model / manifest.version
     if folder.exists():

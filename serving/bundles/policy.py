@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.bundles.manifest import About, Manifest
+from serving.bundles.manifest import About, BundleFiles, Manifest
 from serving.bundles.signing import Trust
 
 if TYPE_CHECKING:
@@ -76,4 +76,14 @@ def open_policy(folder: Path, *, trusted: Trust | None = None) -> PolicyBundle:
 
 def open_current_policy(bundles: Path) -> PolicyBundle:
     """Open the policy that ``CURRENT`` names; :class:`~moment.errors.StepMissing` where there is none."""
+    raise NotImplementedError
+
+
+def read_policy(folder: Path, *, trusted: Trust | None = None, digest: str | None = None) -> BundleFiles:
+    """Verify a policy bundle without parsing any of its files."""
+    raise NotImplementedError
+
+
+def policy_of(files: BundleFiles) -> PolicyBundle:
+    """Parse a verified policy bundle."""
     raise NotImplementedError

@@ -18,19 +18,23 @@ from moment.errors import InvariantViolation
 from serving.bundles.calibration import Calibration, sigmoid
 from serving.bundles.linear import LinearModel
 from serving.bundles.manifest import (
+    UNREADABLE,
     About,
+    BundleFiles,
     BundleRefused,
     Manifest,
     Refusal,
     canonical_json,
     current,
-    read_files,
-    read_manifest,
+    sha256,
     write_bundle,
 )
+from serving.bundles.reading import check_read_as, read_bundle
+from serving.bundles.trees import TreeModel
 
 if TYPE_CHECKING:
     from features.rows import RowLayout
+    from serving.bundles.signing import Trust
 
 MODEL = "propensity"
 
@@ -90,6 +94,9 @@ class Margins(Protocol):
     def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return log-odds, shape ``(n,)``, of rows of shape ``(n, columns)``."""
 
+    def read_as(self) -> str:
+        """Return the SHA-256 of the model as it was read."""
+
 
 @dataclass(frozen=True, slots=True)
 class PriorModel:
@@ -101,29 +108,13 @@ class PriorModel:
         """Return the same log-odds for every row, shape ``(n,)``."""
         return np.full(len(matrix), self.margin, dtype=np.float64)
 
+    def to_json(self) -> dict[str, float]:
+        """Return the JSON form."""
+        return {"margin": self.margin}
 
-class TreeModel:
-    """Boosted trees read from UBJSON, scored on one thread."""
-
-    __slots__ = ("_booster",)
-
-    def __init__(self, content: bytes) -> None:
-        # Importing xgboost takes seconds (it pulls scikit-learn and pandas in): only who needs it pays.
-        from xgboost import Booster
-
-        self._booster = Booster(params={"nthread": 1})
-        self._booster.load_model(bytearray(content))
-        self._booster.set_param({"nthread": 1})
-
-    @property
-    def width(self) -> int:
-        """Number of columns the trees expect."""
-        return int(self._booster.num_features())
-
-    def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return log-odds, shape ``(n,)``."""
-        scores = self._booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
-        return np.asarray(scores, dtype=np.float64)
+    def read_as(self) -> str:
+        """Return the SHA-256 of the rate as it was read."""
+        return sha256(canonical_json(self.to_json()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,14 +221,17 @@ class PropensityContent:
     @classmethod
     def of_prior(cls, model: PriorModel) -> bytes:
         """Return the model file of a base rate."""
-        return canonical_json({"margin": model.margin})
+        return canonical_json(model.to_json())
 
 
 @dataclass(frozen=True, slots=True)
 class _Golden:
+    """Rows, what they come out as, and what had been read when they did (nothing before format 2)."""
+
     rows: GoldenRows
     margins: NDArray[np.float64]
     calibrated: NDArray[np.float64]
+    read_as: Mapping[str, str] | None
 
     def dumps(self) -> bytes:
         return canonical_json(
@@ -249,6 +243,7 @@ class _Golden:
                 "actions": self.rows.actions,
                 "margins": self.margins.tolist(),
                 "calibrated": self.calibrated.tolist(),
+                "read_as": self.read_as,
             }
         )
 
@@ -259,7 +254,7 @@ class _Golden:
             [[math.nan if cell is None else cell for cell in row] for row in data["matrix"]], dtype=np.float32
         )
         rows = GoldenRows(matrix, tuple(data["groups"]), tuple(data["actions"]))
-        return cls(rows, np.array(data["margins"]), np.array(data["calibrated"]))
+        return cls(rows, np.array(data["margins"]), np.array(data["calibrated"]), data.get("read_as"))
 
 
 def write_propensity(bundles: Path, content: PropensityContent, about: About, *, name: str = MODEL) -> Path:
@@ -267,6 +262,7 @@ def write_propensity(bundles: Path, content: PropensityContent, about: About, *,
     model = _model(content.kind, content.model)
     margins = model.margins(content.golden.matrix)
     calibrated = content.calibration.apply(margins, content.golden.groups, content.golden.actions)
+    read_as = _read_as(model, content.layout, content.contract, content.calibration)
     return write_bundle(
         bundles,
         model=name,
@@ -276,46 +272,69 @@ def write_propensity(bundles: Path, content: PropensityContent, about: About, *,
             "layout.json": content.layout.dumps().encode(),
             "contract.json": content.contract.dumps().encode(),
             "calibration.json": canonical_json(content.calibration.to_json()),
-            "golden.json": _Golden(content.golden, margins, calibrated).dumps(),
+            "golden.json": _Golden(content.golden, margins, calibrated, read_as).dumps(),
         },
         libraries=content.libraries,
         about=about,
     )
 
 
-def open_propensity(folder: Path, *, name: str = MODEL) -> PropensityBundle:
-    """Verify and open a propensity bundle.
-
-    Digests come first, then parsing, then the golden predictions.
+def read_propensity(
+    folder: Path, *, trusted: Trust | None = None, digest: str | None = None, name: str = MODEL
+) -> BundleFiles:
+    """Verify a propensity bundle without parsing any of its files.
 
     Raises
     ------
     BundleRefused
-        With the reason: ``missing_file``, ``format``, ``digest`` or ``golden``.
+        As of `read_bundle`.
+    """
+    return read_bundle(folder, model=name, files=_files_of, trusted=trusted, digest=digest)
+
+
+def propensity_of(files: BundleFiles) -> PropensityBundle:
+    """Parse a verified propensity bundle and reproduce its golden predictions.
+
+    Raises
+    ------
+    BundleRefused
+        ``format`` or ``golden``. A file made to harm may end the process instead: ``serving.bundles.proving``
+        runs this in a child first.
     """
     from features.rows import RowLayout
 
-    manifest = read_manifest(folder)
-    if manifest.kind not in tuple(Kind):
-        raise BundleRefused(folder, Refusal.FORMAT, f"it is of an unknown kind, {manifest.kind!r}")
-    kind = Kind(manifest.kind)
-    expected = frozenset({kind.file, "layout.json", "contract.json", "calibration.json", "golden.json"})
-    files = read_files(folder, manifest, model=name, expected=expected)
+    kind, contents = Kind(files.manifest.kind), files.contents
     try:
         bundle = PropensityBundle(
-            folder=folder,
-            manifest=manifest,
-            layout=RowLayout.loads(files["layout.json"].decode()),
-            contract=FeatureContract.loads(files["contract.json"].decode()),
-            calibration=Calibration.from_json(json.loads(files["calibration.json"])),
-            model=_model(kind, files[kind.file]),
+            folder=files.folder,
+            manifest=files.manifest,
+            layout=RowLayout.loads(contents["layout.json"].decode()),
+            contract=FeatureContract.loads(contents["contract.json"].decode()),
+            calibration=Calibration.from_json(json.loads(contents["calibration.json"])),
+            model=_model(kind, contents[kind.file]),
         )
-        golden = _Golden.loads(files["golden.json"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleRefused(folder, Refusal.FORMAT, f"a file cannot be parsed ({error!r})") from error
+        golden = _Golden.loads(contents["golden.json"])
+        read_as = _read_as(bundle.model, bundle.layout, bundle.contract, bundle.calibration)
+    except UNREADABLE as error:
+        raise BundleRefused(files.folder, Refusal.FORMAT, f"a file cannot be parsed ({error!r})") from error
     _check_width(bundle)
+    check_read_as(files, golden.read_as, read_as)
     _check_golden(bundle, golden)
     return bundle
+
+
+def open_propensity(folder: Path, *, trusted: Trust | None = None, name: str = MODEL) -> PropensityBundle:
+    """Verify and open a propensity bundle.
+
+    Digests come first, then the signature where trusted keys are given, then parsing, then the golden
+    predictions.
+
+    Raises
+    ------
+    BundleRefused
+        With the reason.
+    """
+    return propensity_of(read_propensity(folder, trusted=trusted, name=name))
 
 
 def open_current_propensity(bundles: Path) -> PropensityBundle:
@@ -323,11 +342,28 @@ def open_current_propensity(bundles: Path) -> PropensityBundle:
     return open_propensity(current(bundles, MODEL))
 
 
+def _files_of(kind: str) -> frozenset[str] | None:
+    if kind not in tuple(Kind):
+        return None
+    return frozenset({Kind(kind).file, "layout.json", "contract.json", "calibration.json", "golden.json"})
+
+
 def _model(kind: Kind, content: bytes) -> Margins:
     if kind is Kind.XGBOOST:
         return TreeModel(content)
     data: dict[str, Any] = json.loads(content)
     return LinearModel.from_json(data) if kind is Kind.LOGISTIC else PriorModel(float(data["margin"]))
+
+
+def _read_as(
+    model: Margins, layout: RowLayout, contract: FeatureContract, calibration: Calibration
+) -> dict[str, str]:
+    return {
+        "model": model.read_as(),
+        "layout": sha256(layout.dumps().encode()),
+        "contract": sha256(contract.dumps().encode()),
+        "calibration": sha256(canonical_json(calibration.to_json())),
+    }
 
 
 def _check_width(bundle: PropensityBundle) -> None:
@@ -345,8 +381,11 @@ def _check_golden(bundle: PropensityBundle, golden: _Golden) -> None:
     rows = golden.rows
     if rows.matrix.ndim != 2 or rows.matrix.shape[1] != len(bundle.layout.columns):
         raise BundleRefused(bundle.folder, Refusal.FORMAT, "its golden rows are not of its layout")
-    margins = bundle.model.margins(rows.matrix)
-    calibrated = bundle.calibration.apply(margins, rows.groups, rows.actions)
+    try:
+        margins = bundle.model.margins(rows.matrix)
+        calibrated = bundle.calibration.apply(margins, rows.groups, rows.actions)
+    except UNREADABLE as error:
+        raise BundleRefused(bundle.folder, Refusal.FORMAT, f"it cannot be scored ({error!r})") from error
     worst = max(_difference(margins, golden.margins), _difference(calibrated, golden.calibrated))
     if not worst <= GOLDEN_TOLERANCE:
         detail = f"a golden prediction differs by {worst:.2g}, allowed is {GOLDEN_TOLERANCE:.0e}"

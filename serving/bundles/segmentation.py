@@ -11,17 +11,20 @@ import numpy as np
 
 from features.contract import FeatureContract, FeatureValue
 from serving.bundles.manifest import (
+    UNREADABLE,
     About,
+    BundleFiles,
     BundleRefused,
     Manifest,
     Refusal,
     canonical_json,
     current,
-    read_files,
-    read_manifest,
+    sha256,
     write_bundle,
 )
 from serving.bundles.personas import Persona, Personas
+from serving.bundles.reading import check_read_as, read_bundle
+from serving.bundles.signing import Trust
 
 MODEL = "segmentation"
 KIND = "centres"
@@ -104,6 +107,7 @@ def write_segmentation(
                     "customers": customers,
                     "points": [model.point(customer).tolist() for customer in customers],
                     "personas": [model.place(customer) for customer in customers],
+                    "read_as": _read_as(model, contract),
                 }
             ),
         },
@@ -112,36 +116,64 @@ def write_segmentation(
     )
 
 
-def open_segmentation(folder: Path) -> SegmentationBundle:
-    """Verify and open a segmentation bundle.
+def read_segmentation(
+    folder: Path, *, trusted: Trust | None = None, digest: str | None = None
+) -> BundleFiles:
+    """Verify a segmentation bundle without parsing any of its files; raises as `read_bundle` does."""
+    return read_bundle(folder, model=MODEL, files=_files_of, trusted=trusted, digest=digest)
+
+
+def segmentation_of(files: BundleFiles) -> SegmentationBundle:
+    """Parse a verified segmentation bundle and let its golden customers fall where they fell.
 
     Raises
     ------
     BundleRefused
-        With the reason: ``missing_file``, ``format``, ``digest`` or ``golden``.
+        ``format`` or ``golden``.
     """
-    manifest = read_manifest(folder)
-    if manifest.kind != KIND:
-        raise BundleRefused(folder, Refusal.FORMAT, f"it is of an unknown kind, {manifest.kind!r}")
-    files = read_files(folder, manifest, model=MODEL, expected=_FILES)
+    folder, contents = files.folder, files.contents
     try:
-        model = Personas.from_json(json.loads(files["model.json"]))
-        golden = json.loads(files["golden.json"])
+        model = Personas.from_json(json.loads(contents["model.json"]))
+        contract = FeatureContract.loads(contents["contract.json"].decode())
+        golden = json.loads(contents["golden.json"])
+        read_as, stated = _read_as(model, contract), golden.get("read_as")
         reproduced = _reproduces(model, golden)
-        contract = FeatureContract.loads(files["contract.json"].decode())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise BundleRefused(folder, Refusal.FORMAT, f"a file cannot be parsed ({error!r})") from error
     if len(model.centres) != len(model.personas) or not model.personas:
         raise BundleRefused(folder, Refusal.FORMAT, "it has not one centre for each persona")
     if not reproduced:
         detail = f"a golden customer falls elsewhere (allowed is {GOLDEN_TOLERANCE:.0e})"
         raise BundleRefused(folder, Refusal.GOLDEN, detail)
-    return SegmentationBundle(folder, manifest, contract, model)
+    check_read_as(files, stated, read_as)
+    return SegmentationBundle(folder, files.manifest, contract, model)
+
+
+def open_segmentation(folder: Path, *, trusted: Trust | None = None) -> SegmentationBundle:
+    """Verify and open a segmentation bundle.
+
+    Raises
+    ------
+    BundleRefused
+        With the reason.
+    """
+    return segmentation_of(read_segmentation(folder, trusted=trusted))
 
 
 def open_current_segmentation(bundles: Path) -> SegmentationBundle:
     """Open the model that ``CURRENT`` names; :class:`~moment.errors.StepMissing` where there is none."""
     return open_segmentation(current(bundles, MODEL))
+
+
+def _files_of(kind: str) -> frozenset[str] | None:
+    return _FILES if kind == KIND else None
+
+
+def _read_as(model: Personas, contract: FeatureContract) -> dict[str, str]:
+    return {
+        "model": sha256(canonical_json(model.to_json())),
+        "contract": sha256(contract.dumps().encode()),
+    }
 
 
 def _reproduces(model: Personas, golden: Mapping[str, list[object]]) -> bool:
