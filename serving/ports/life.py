@@ -36,13 +36,16 @@ class Signed:
     ----------
     entry
         The act, who, when.
+    content
+        The entry's text, as it is stored and signed.
     previous, digest
-        SHA-256 of the entry before it (zeros for the first) and of this one with its predecessor's.
+        Of the entry before it (zeros for the first), and SHA-256 of that and `content`.
     signature, public_key
         Ed25519, of `digest`.
     """
 
     entry: Written
+    content: bytes
     previous: bytes
     digest: bytes
     signature: bytes
@@ -57,7 +60,13 @@ class LifeLedger(Protocol):
         ...
 
     def book(self) -> Book:
-        """Return what all entries come to. What was read before is not read again."""
+        """Return what all entries come to. What was read before is not read again.
+
+        Raises
+        ------
+        DependencyError
+            What is new is not what was signed, or the ledger cannot be read.
+        """
         ...
 
     def entries(self, after: int = 0) -> tuple[Signed, ...]:
