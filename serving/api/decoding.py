@@ -73,7 +73,7 @@ def decode(body: bytes) -> Ask:
         placements=tuple(
             (item.name, None if item.slots is msgspec.UNSET else item.slots) for item in wanted.placements
         ),
-        context=_scalars(context),
+        context=scalars(context),
         time=time,
         request_id=None if wanted.request_id is msgspec.UNSET else wanted.request_id,
         language=None if wanted.language is msgspec.UNSET else wanted.language,
@@ -167,11 +167,12 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{shown}" if path else shown
 
 
-def _scalars(context: Mapping[str, object]) -> dict[str, Scalar]:
-    return {name: _scalar(name, value) for name, value in context.items()}
+def scalars(context: Mapping[str, object], place: str = "context") -> dict[str, Scalar]:
+    """Return the context as rules may compare it; InvalidRequest (``invalid-value``) for anything else."""
+    return {name: _scalar(place, name, value) for name, value in context.items()}
 
 
-def _scalar(name: str, value: object) -> Scalar:
+def _scalar(place: str, name: str, value: object) -> Scalar:
     if isinstance(value, bool) or (isinstance(value, str) and len(value) <= MAX_WORD):
         return value
     if isinstance(value, int) and abs(value) <= _LARGEST_INTEGER:
@@ -182,7 +183,7 @@ def _scalar(name: str, value: object) -> Scalar:
         f"a context value is one word of at most {MAX_WORD} characters, a number or true/false; "
         "leave unknown ones out",
         code="invalid-value",
-        field=_join("context", name),
+        field=_join(place, name),
     )
 
 
