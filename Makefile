@@ -29,7 +29,7 @@ serve: $(READY) ## Keep the decision service up on the demo's state
 	@$(BIN)/moment serve
 
 test: $(READY) ## Run every test: what needs stores and servers one after the other, the rest beside it
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 reliability: $(READY) ## Run the long form of what must survive crashes and crowds
 	@MOMENT_RELIABILITY=full $(BIN)/pytest tests/reliability tests/service/test_schemathesis.py

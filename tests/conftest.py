@@ -23,16 +23,32 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ALONE = ("data", "integration", "model", "reliability", "service")
 """Folders whose tests share what is dear to make, or count on a core: one process runs them in turn."""
 
+LONG = ("test_demo.py", "test_story.py")
+"""What takes minutes has the other process for itself first; then it shares what is left."""
 
-@pytest.hookimpl(tryfirst=True)
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests stay together when two processes share the work; the demo has one for itself."""
-    for item in items:
-        folder, _, file = item.nodeid.removeprefix("tests/").partition("/")
-        if file.startswith("test_demo.py"):
-            item.add_marker(pytest.mark.xdist_group("demo"))
-        elif folder in ALONE:
-            item.add_marker(pytest.mark.xdist_group("alone"))
+    """Put what takes longest first, so that the other process is done at about the same time."""
+    first = {"long": 0, "alone": 1}
+    items.sort(key=lambda item: first.get(_together(item.nodeid), 2))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:  # noqa: ANN401 - its producer
+    """Share the tests between processes by what belongs together, where they are shared at all."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler: Any = LoadScopeScheduling(config, log)
+    scheduler._split_scope = _together  # noqa: SLF001 - what its documentation says to override
+    return scheduler
+
+
+def _together(nodeid: str) -> str:
+    """Return the name of what a test must run in one process with."""
+    path = nodeid.partition("::")[0].removeprefix("tests/")
+    if path.endswith(LONG):
+        return "long"
+    return "alone" if path.startswith(ALONE) else path
 
 
 @dataclass(frozen=True)
