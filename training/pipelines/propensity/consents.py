@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features import lake
 from features.contract import FeatureContract
@@ -59,6 +61,8 @@ def mask(
     channels: Sequence[frozenset[str]],
     contract: FeatureContract,
     consents: Mapping[str, Sequence[ConsentEntry]],
+    *,
+    recorded: Sequence[frozenset[Purpose] | None] | None = None,
 ) -> MaskedFeatures:
     """Return features masked by the consents known at each row's time.
 
@@ -74,8 +78,12 @@ def mask(
         Has the purpose of each feature.
     consents
         Entries by customer; where there are none at all, nothing is masked, and the statement says so.
+    recorded
+        What each question's customer had consented to by the record of the decision, aligned; it holds before
+        the entries. None: no decision of ours.
     """
-    if not consents:
+    recorded = [None] * len(asked) if recorded is None else recorded
+    if not consents and not any(one is not None for one in recorded):
         return MaskedFeatures(
             features,
             "No source tells consents: every feature was used, as if all had agreed. Decisions see them "
@@ -83,9 +91,12 @@ def mask(
         )
     purposes = {spec.name: Purpose(spec.purpose.value) for spec in contract}
     rows: dict[str, list[int]] = defaultdict(list)
-    places = zip(asked["customer_id"], asked["at"], channels, strict=True)
-    for place, (who, at, seen_on) in enumerate(places):
-        for name in masked_names(purposes, _consent(consents.get(who, ()), seen_on, at.to_pydatetime())):
+    places = zip(asked["customer_id"], asked["at"], channels, recorded, strict=True)
+    for place, (who, at, seen_on, agreed) in enumerate(places):
+        if agreed is None and not consents:
+            continue
+        known = _consent(consents.get(who, ()), seen_on, at.to_pydatetime())
+        for name in masked_names(purposes, known if agreed is None else Consent(agreed)):
             rows[name].append(place)
     masked = features.copy()
     for name, hidden in rows.items():
@@ -95,6 +106,28 @@ def mask(
         masked,
         f"Consents as known at each time: of {len(asked):,} looked up, {count:,} were masked in part.",
     )
+
+
+def recorded_purposes(
+    words: pd.Series, position: NDArray[np.intp], questions: int
+) -> list[frozenset[Purpose] | None]:
+    """Return what each question's customer had consented to by the decisions' records; None: none says it.
+
+    Parameters
+    ----------
+    words
+        ``purposes`` of each row, as the lake has them, shape (n,).
+    position
+        Each row's question, shape (n,). Where its rows differ, what all of them say counts.
+    questions
+        How many there are.
+    """
+    found: list[frozenset[Purpose] | None] = [None] * questions
+    for place, text in zip(position[words.notna()], words.dropna(), strict=True):
+        told = frozenset(Purpose(word) for word in text.split(",") if word != "none")
+        earlier = found[place]
+        found[place] = told if earlier is None else earlier & told
+    return found
 
 
 def _consent(entries: Sequence[ConsentEntry], channels: frozenset[str], at: datetime) -> Consent:

@@ -41,7 +41,8 @@ def label(
     ----------
     presentations
         Canonical rows: ``presentation_id, customer_id, action_id, campaign_id, campaign_kind, exposure,
-        occurred_at, window_ends_at, offers_together``; instants in UTC.
+        occurred_at, window_ends_at, offers_together``; instants in UTC. ``decided``, where it is there: rows
+        from recorded decisions, whose window is given only once it has closed.
     outcomes
         Canonical rows: ``presentation_id, kind, occurred_at``.
     positive
@@ -65,6 +66,8 @@ def label(
     in_window = (answered_at >= rows["occurred_at"]) & (answered_at <= rows["window_ends_at"])
     rows["answered"] = in_window.astype(np.int8)
     rows["closed"] = rows["window_ends_at"] <= record.ends
+    if "decided" in rows:
+        rows["closed"] |= rows["decided"]
     length = rows["window_ends_at"] - rows["occurred_at"]
     rows["window_days"] = (length.dt.total_seconds() / 86_400).round(3)
     rows = rows.rename(columns={"occurred_at": "at"}).sort_values(
@@ -80,7 +83,7 @@ class Split:
     Parameters
     ----------
     train
-        Windows closed before the split.
+        Windows closed before the split, and within the record.
     test
         Campaigns that began at the split or later.
     """
@@ -94,6 +97,36 @@ class Split:
         return self.train | self.test
 
 
+def newest_period(rows: pd.DataFrame, share: float) -> datetime:
+    """Return the day at which the newest period begins: the last one that leaves it a share of the answers.
+
+    Parameters
+    ----------
+    rows
+        Labelled rows; only those whose window has closed count.
+    share
+        Of all answers, the part the newest period must hold, between 0 and 1.
+
+    Raises
+    ------
+    ConfigurationError
+        Nothing was answered, or all of it on one day.
+    """
+    answered = rows.loc[(rows["answered"] == 1) & rows["closed"], "at"].dt.floor("D")
+    counts = answered.value_counts().sort_index()
+    if len(counts) < 2:
+        raise ConfigurationError(
+            f"{len(answered)} presentations on {len(counts)} days were answered: they cannot be divided into "
+            "a time to learn from and one to test on; wait for more outcomes, or give --split-on"
+        )
+    after = counts[::-1].cumsum()[::-1]
+    # The first day of all leaves nothing to learn from
+    days = after.index[1:]
+    enough = [day for day in days if after[day] >= share * len(answered)]
+    begins: pd.Timestamp = enough[-1] if enough else days[0]
+    return begins.to_pydatetime()
+
+
 def split(rows: pd.DataFrame, at: datetime) -> Split:
     """Divide labelled rows in time; what spans the split is in neither part.
 
@@ -102,7 +135,7 @@ def split(rows: pd.DataFrame, at: datetime) -> Split:
     ConfigurationError
         One part would be without a positive.
     """
-    train = (rows["window_ends_at"] < at).to_numpy()
+    train = ((rows["window_ends_at"] < at) & rows["closed"]).to_numpy()
     test = (rows["at"] >= at).to_numpy()
     answered = rows["answered"].to_numpy()
     for name, mask in (("training", train), ("test", test)):

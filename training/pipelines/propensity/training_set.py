@@ -15,7 +15,9 @@ from features import lake
 from features.contract import DType, FeatureContract, FeatureSpec
 from features.rows import ActionFacts, RowLayout, propensity_layout
 from features.snapshots import newest_served, snapshot_file
+from features.sources.decision_records import NAME as DECISION_RECORDS
 from features.store import FeatureStore
+from moment.errors import StepMissing
 from moment.home import Home
 from moment.progress import step
 from serving import catalogue as catalogues
@@ -28,15 +30,21 @@ GROCERIES = Path(catalogues.__file__).parent / "examples" / "groceries.yaml"
 
 _PRESENTATIONS = """
     SELECT presentation_id, customer_id, action_id, channel, campaign_id, campaign_kind, exposure,
-           occurred_at, window_ends_at, offers_together
+           occurred_at, window_ends_at, offers_together, purposes,
+           presentation_id IN (SELECT presentation_id FROM decided) AS decided
     FROM presentations
     WHERE window_ends_at IS NOT NULL
 """
 _OUTCOMES = "SELECT presentation_id, kind, occurred_at FROM outcomes"
 _RECORD = """
     SELECT min(occurred_at), max(occurred_at)
-    FROM (SELECT occurred_at FROM transactions UNION ALL SELECT occurred_at FROM outcomes)
+    FROM (
+        SELECT occurred_at FROM transactions
+        UNION ALL SELECT occurred_at FROM outcomes
+            WHERE presentation_id NOT IN (SELECT presentation_id FROM decided)
+    )
 """
+_DECIDED_RECORD = "SELECT min(occurred_at), max(window_ends_at) FROM presentations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +57,8 @@ class TrainingSet:
         Identity, time and label of each row; see `nodes.label`. Only rows that train or test.
     frame
         The model's columns, aligned to ``rows``.
-    split
-        Which rows train and which test.
+    split, split_at
+        Which rows train and which test, and the instant that divides them, UTC.
     layout, contract
         Columns of ``frame``, and the customer features behind them.
     actions
@@ -72,6 +80,7 @@ class TrainingSet:
     rows: pd.DataFrame
     frame: pd.DataFrame
     split: nodes.Split
+    split_at: datetime
     layout: RowLayout
     contract: FeatureContract
     actions: Mapping[str, ActionFacts]
@@ -138,7 +147,8 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
     with step("Read what was presented and what was answered"):
         presentations, outcomes, record = _read(home)
         labelled = nodes.label(presentations, outcomes, positive=positive, record=record)
-        split = nodes.split(labelled, settings.split_at)
+        split_at = settings.split_at or nodes.newest_period(labelled, settings.test_share)
+        split = nodes.split(labelled, split_at)
         rows = labelled.loc[split.used].reset_index(drop=True)
     with step(f"Look up {rows['customer_id'].nunique():,} customers as they were at each campaign"):
         store = FeatureStore(home)
@@ -146,16 +156,18 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
         customers = store.historical(asked)
         snapshots = _check_no_leak(home, store, asked, customers)
         channels = rows["channel"].groupby(position).agg(frozenset).tolist()
-        seen = consents.mask(customers, asked, channels, store.contract, consents.read_consents(home))
+        recorded = consents.recorded_purposes(rows["purposes"], position, len(asked))
+        told = consents.read_consents(home)
+        seen = consents.mask(customers, asked, channels, store.contract, told, recorded=recorded)
     with step(f"Build {len(rows):,} rows of customer, action and context"):
         whole = propensity_layout(store.contract, actions.values())
         layout = nodes.narrowed(whole, settings.leave_out)
         frame = nodes.assemble(rows, seen.features, position, actions, layout)
-    parts = (lake.digest(home), store.contract.digest(), hashlib.sha256(path.read_bytes()).hexdigest())
     return TrainingSet(
         rows=rows,
         frame=frame,
         split=nodes.Split(split.train[split.used], split.test[split.used]),
+        split_at=split_at,
         layout=layout,
         contract=store.contract,
         actions=actions,
@@ -167,8 +179,15 @@ def training_set(home: Home, settings: PropensitySettings, *, catalogue: Path | 
         },
         snapshots=snapshots,
         consents=seen.statement,
-        digest=hashlib.sha256("".join(parts).encode()).hexdigest(),
+        digest=data_digest(home, store.contract, path),
     )
+
+
+def data_digest(home: Home, contract: FeatureContract, catalogue: Path | None = None) -> str:
+    """Return the SHA-256 of what a training set is made from: lake, features and catalogue."""
+    text = (catalogue or GROCERIES).read_bytes()
+    parts = (lake.digest(home), contract.digest(), hashlib.sha256(text).hexdigest())
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def write_parquet(data: TrainingSet, path: Path) -> None:
@@ -215,11 +234,26 @@ def _served(
 
 
 def _read(home: Home) -> tuple[pd.DataFrame, pd.DataFrame, nodes.Record]:
+    """Return what was presented and answered, and the time that sources other than our records speak of."""
     with lake.connect(home) as connection:
+        connection.execute(_decided_view(home))
         presentations = _in_utc(connection.execute(_PRESENTATIONS).df())
         outcomes = _in_utc(connection.execute(_OUTCOMES).df())
         begins, ends = connection.execute(_RECORD).fetchone()
+        if begins is None:
+            begins, ends = connection.execute(_DECIDED_RECORD).fetchone()
+    if begins is None or presentations.empty:
+        raise StepMissing("nothing that was presented has a window that closed", run="moment ingest")
     return presentations, outcomes, nodes.Record(_utc(begins), _utc(ends))
+
+
+def _decided_view(home: Home) -> str:
+    """Return the SQL of a view with the ids of what was presented by our own recorded decisions."""
+    file = lake.table_file(home, "presentations", DECISION_RECORDS)
+    if not file.is_file():
+        return "CREATE VIEW decided AS SELECT NULL::VARCHAR AS presentation_id WHERE FALSE"
+    path = str(file).replace("'", "''")
+    return f"CREATE VIEW decided AS SELECT presentation_id FROM read_parquet('{path}')"  # noqa: S608
 
 
 def _in_utc(rows: pd.DataFrame) -> pd.DataFrame:
