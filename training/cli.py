@@ -259,7 +259,7 @@ def _train_segmentation(settings: SegmentationSettings) -> SegmentationResult:
 def _show_propensity(result: PropensityResult) -> None:
     from moment.home import Home
     from training.pipelines.propensity.result import SLICES
-    from training.reports import METRICS, digits, interval
+    from training.reports import METRICS, digits, gate_value, interval
 
     click.echo(f"Propensity {result.version}, {result.kind}. {result.selection.reason}")
     shown = ("closed", "observed")
@@ -272,7 +272,9 @@ def _show_propensity(result: PropensityResult) -> None:
     _show(table)
     for item in result.gates:
         if item.verdict != "pass":
-            click.echo(f"Gate {item.gate.metric}, {SLICES[item.gate.slice]}: {item.verdict}.")
+            click.echo(
+                f"Gate {item.gate}: {item.verdict}, {gate_value(item)}. {item.title}. {item.note}".rstrip()
+            )
     click.echo(f"Report: {Home.find().reports / 'propensity.md'} ({result.seconds:.0f} s)")
 
 

@@ -10,13 +10,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from serving.bundles import Persona
+from serving.lifecycle import GateVerdict, Verdict
 from training.evaluation.calibration import ReliabilityBin
 from training.evaluation.discrimination import GainsPoint
-from training.evaluation.intervals import MetricInterval
+from training.evaluation.intervals import MetricInterval, wilson_interval
 
 _INK = "#1f4e79"
 _PALE = "#b8cce4"
 _WARN = "#c55a11"
+_VERDICTS = {Verdict.PASS: "#2e7d32", Verdict.INCONCLUSIVE: "#b8860b", Verdict.FAIL: "#b00020"}
 
 
 def reliability_plot(bins: Sequence[ReliabilityBin], *, title: str) -> Figure:
@@ -27,9 +29,9 @@ def reliability_plot(bins: Sequence[ReliabilityBin], *, title: str) -> Figure:
     figure, axes = _figure(title)
     predicted = [item.predicted for item in bins]
     observed = [item.observed for item in bins]
-    bounds = [_wilson(item.observed, item.rows) for item in bins]
-    below = [max(rate - low, 0.0) for rate, (low, _) in zip(observed, bounds, strict=True)]
-    above = [max(high - rate, 0.0) for rate, (_, high) in zip(observed, bounds, strict=True)]
+    bounds = [wilson_interval(item.observed, item.rows) for item in bins]
+    below = [max(rate - bound.low, 0.0) for rate, bound in zip(observed, bounds, strict=True)]
+    above = [max(bound.high - rate, 0.0) for rate, bound in zip(observed, bounds, strict=True)]
     top = max([*predicted, *observed, 1e-6]) * 1.3
     bottom = min([value for value in (*predicted, *observed) if value > 0] or [1e-6]) / 1.5
     axes.plot([bottom, top], [bottom, top], color=_PALE, label="perfect")
@@ -93,6 +95,56 @@ def intervals_plot(values: Mapping[str, MetricInterval], *, title: str, label: s
     return figure
 
 
+def drift_plot(
+    values: Mapping[str, MetricInterval], *, at_most: float | None, title: str, most: int = 20
+) -> Figure:
+    """Draw the stability index of the first ``most`` columns, and where the bound is."""
+    shown = dict(list(values.items())[:most])
+    figure = intervals_plot(shown, title=title, label="population stability index")
+    if at_most is not None:
+        figure.axes[0].axvline(at_most, color=_WARN, linewidth=1, label=f"bound {at_most:g}")
+        figure.axes[0].legend(frameon=False, loc="lower right")
+    return figure
+
+
+def gates_plot(gates: Sequence[GateVerdict], *, title: str) -> Figure:
+    """Draw each gate on a scale of its own: its interval, its bounds, and its verdict as a colour."""
+    figure, axes = _figure(title, height=1.2 + 0.35 * len(gates))
+    for place, gate in enumerate(reversed(gates)):
+        colour = _VERDICTS[gate.verdict]
+        numbers = [gate.value, gate.low, gate.high, gate.at_least, gate.at_most]
+        known = [number for number in numbers if number is not None]
+        start, width = min(known, default=0.0), (max(known, default=1.0) - min(known, default=0.0)) or 1.0
+        value, low, high, least, most = (
+            None if number is None else (number - start) / width for number in numbers
+        )
+        axes.plot([0, 1], [place, place], color="#eeeeee", linewidth=1, zorder=0)
+        if low is not None and high is not None:
+            axes.plot([low, high], [place, place], color=colour, linewidth=5, alpha=0.35)
+        for bound, marker in ((least, "$[$"), (most, "$]$")):
+            if bound is not None:
+                axes.plot([bound], [place], marker=marker, color="black", markersize=11)
+        if value is not None:
+            axes.plot([value], [place], "o", color=colour)
+        text = f"{gate.verdict}" if gate.value is None else f"{gate.value:.3g} {gate.verdict}"
+        axes.annotate(
+            gate.gate, (0.0, place), xytext=(-8, 0), ha="right", va="center", textcoords="offset points"
+        )
+        axes.annotate(
+            text,
+            (1.0, place),
+            xytext=(8, 0),
+            ha="left",
+            va="center",
+            textcoords="offset points",
+            color=colour,
+        )
+    axes.set_yticks([])
+    axes.set_xticks([])
+    axes.set_xlabel("each on a scale of its own; brackets are bounds")
+    return figure
+
+
 def personas_plot(personas: Sequence[Persona], *, title: str) -> Figure:
     """Draw the personas' shares of all customers."""
     figure, axes = _figure(title, height=1.2 + 0.5 * len(personas))
@@ -112,14 +164,6 @@ def _figure(title: str, *, height: float = 4.5) -> tuple[Figure, Axes]:
     axes.set_title(title, fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
-
-
-def _wilson(rate: float, rows: int) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a rate over ``rows`` rows."""
-    z = 1.96
-    centre = (rate + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z * ((rate * (1 - rate) + z * z / (4 * rows)) / rows) ** 0.5 / (1 + z * z / rows)
-    return max(centre - half, 0.0), centre + half
 
 
 def _at_tenths(points: Sequence[GainsPoint]) -> list[float]:

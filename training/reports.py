@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from serving.lifecycle import Actor, GateVerdict, Verdict
 from training.evaluation.intervals import MetricInterval
 from training.evaluation.report import Evaluation, Metric
 from training.pipelines.propensity.nodes import RowsUsed
 from training.pipelines.propensity.result import HEADLINE, SERVED, SLICES, PropensityResult
-from training.pipelines.propensity.settings import Gate
 from training.pipelines.segmentation.result import SegmentationResult
 
 METRICS: Mapping[Metric, str] = {
-    Metric.AUC: "AUC",
-    Metric.AVERAGE_PRECISION: "average precision",
-    Metric.TOP_DECILE_LIFT: "top-decile lift",
-    Metric.LOG_LOSS: "log-loss",
-    Metric.BRIER: "Brier",
-    Metric.CALIBRATION_SLOPE: "calibration slope",
-    Metric.CALIBRATION_INTERCEPT: "calibration intercept",
+    metric: metric.spoken
+    for metric in (
+        Metric.AUC,
+        Metric.AVERAGE_PRECISION,
+        Metric.TOP_DECILE_LIFT,
+        Metric.LOG_LOSS,
+        Metric.BRIER,
+        Metric.CALIBRATION_SLOPE,
+        Metric.CALIBRATION_INTERCEPT,
+    )
 }
 """Metrics in the order people read them."""
 
 Cells = Sequence[str]
+
+_MOST_MOVED = 15
 
 
 def write_report(folder: Path, name: str, markdown: str, result: object) -> Path:
@@ -130,10 +136,16 @@ def propensity_card(result: PropensityResult) -> str:
         "## By group of actions",
         figures_by_group(result.groups),
         "## Gates",
-        "Nothing is refused yet; this is what each would say.",
+        _gates_told(result.gates, result.champion),
+        gates_table(result.gates),
+        "## Segments",
+        "Answers for each one expected: above 1, propensities are too low.",
+        _segments(result),
+        "## Most moved features",
+        "Population stability index, test period against training period, bins of the training period.",
         table(
-            ["gate", "value", "verdict"],
-            [[_gate(item.gate), interval(item.value), item.verdict] for item in result.gates],
+            ["feature", "PSI"],
+            [[name, interval(value)] for name, value in list(result.drift.items())[:_MOST_MOVED]],
         ),
         "## Settings",
         table(["setting", "value"], [[name, str(value)] for name, value in result.parameters.items()]),
@@ -186,10 +198,72 @@ def _rows_used(used: RowsUsed) -> str:
     )
 
 
-def _gate(gate: Gate) -> str:
-    low = "" if gate.at_least is None else f"{gate.at_least:g} ≤ "
-    high = "" if gate.at_most is None else f" ≤ {gate.at_most:g}"
-    return f"{low}{METRICS[gate.metric]}, {SLICES.get(gate.slice, gate.slice)}{high}"
+def gates_table(gates: Sequence[GateVerdict], accepted: Sequence[tuple[str, Actor, str]] = ()) -> str:
+    """Return a table of what gates found, with what somebody took upon themselves and why.
+
+    Parameters
+    ----------
+    gates
+        In order.
+    accepted
+        Gate, who accepted what it found, and the reason; as `serving.lifecycle.Version.accepted`.
+    """
+    head = ["gate", "asks", "value", "verdict", "note"]
+    by_gate = {gate: f"accepted by {named(by)} because {_cell(reason)}" for gate, by, reason in accepted}
+    return table(
+        head,
+        [
+            [
+                f"`{one.gate}`",
+                _cell(one.title),
+                gate_value(one),
+                one.verdict if one.verdict is Verdict.PASS else f"**{one.verdict}**",
+                "; ".join(part for part in (_cell(one.note), by_gate.get(one.gate, "")) if part),
+            ]
+            for one in gates
+        ],
+    )
+
+
+def gate_value(gate: GateVerdict) -> str:
+    """Return ``0.813 [0.77, 0.855]`` in as many digits as it asks for; a dash where there is none."""
+    if gate.value is None:
+        return "-"
+    if gate.low is None or gate.high is None:
+        return f"{gate.value:.4g}"
+    return f"{gate.value:.3g} [{gate.low:.3g}, {gate.high:.3g}]"
+
+
+def named(actor: Actor) -> str:
+    """Return who acted, for a report: the person with their role, or the machine."""
+    if actor.person is None:
+        return "the machine"
+    return f"{actor.person} ({actor.role})" if actor.role else actor.person
+
+
+def _cell(text: str) -> str:
+    """Return text that stays within its cell of a table."""
+    return " ".join(text.split()).replace("|", "/")
+
+
+def _gates_told(gates: Sequence[GateVerdict], champion: str) -> str:
+    counts = Counter(one.verdict for one in gates)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    against = f"compared with champion `{champion}`" if champion else "there was no champion to compare with"
+    return (
+        f"{told}; {against}. An interval that spans a bound is inconclusive: it may become a challenger, and "
+        "a champion only once somebody takes it upon themselves by name. A missing number fails."
+    )
+
+
+def _segments(result: PropensityResult) -> str:
+    return table(
+        ["segment", "rows", "answers", "expected", "answers for each one expected"],
+        [
+            [name, f"{item.rows:,}", f"{item.observed:,}", f"{item.expected:.1f}", interval(item.ratio, 2)]
+            for name, item in sorted(result.by_segment.items(), key=lambda pair: -pair[1].expected)
+        ],
+    )
 
 
 def segmentation_card(result: SegmentationResult) -> str:

@@ -89,3 +89,41 @@ def percentile_interval(value: float, replicates: FloatArray, level: float = 0.9
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(defined, [tail, 1.0 - tail])
     return MetricInterval(value, float(low), float(high))
+
+
+def wilson_interval(share: float, count: int) -> MetricInterval:
+    """Return a share of ``count`` independent cases with its 95 % interval; NaN of none.
+
+    References
+    ----------
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference".
+
+    Examples
+    --------
+    >>> str(wilson_interval(0.75, 100))
+    '0.75 [0.657, 0.8245]'
+    """
+    if not count:
+        return MetricInterval(float("nan"), float("nan"), float("nan"))
+    z = 1.96
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * float(np.sqrt((share * (1 - share) + z * z / (4 * count)) / count)) / (1 + z * z / count)
+    return MetricInterval(share, max(centre - half, 0.0), min(centre + half, 1.0))
+
+
+def median_interval(values: ArrayLike) -> MetricInterval:
+    """Return the median of ``values`` (n,) with its 95 % interval by order statistics; whatever their shape.
+
+    The median lies between the k-th smallest and the k-th largest value with the probability that a fair coin
+    thrown n times shows heads k to n - k times: ``k = n / 2 - 0.98 sqrt(n)``.
+
+    References
+    ----------
+    Conover (1999), *Practical Nonparametric Statistics*, section 3.2.
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    count = len(ordered)
+    if not count:
+        return MetricInterval(float("nan"), float("nan"), float("nan"))
+    rank = max(int(np.floor(count / 2 - 0.98 * np.sqrt(count))), 1)
+    return MetricInterval(float(np.median(ordered)), float(ordered[rank - 1]), float(ordered[count - rank]))

@@ -38,6 +38,22 @@ class Metric(StrEnum):
         """Whether a loss."""
         return self in (Metric.LOG_LOSS, Metric.BRIER)
 
+    @property
+    def spoken(self) -> str:
+        """What people call it."""
+        return _SPOKEN[self]
+
+
+_SPOKEN: Mapping[Metric, str] = {
+    Metric.AUC: "AUC",
+    Metric.AVERAGE_PRECISION: "average precision",
+    Metric.LOG_LOSS: "log-loss",
+    Metric.BRIER: "Brier",
+    Metric.CALIBRATION_SLOPE: "calibration slope",
+    Metric.CALIBRATION_INTERCEPT: "calibration intercept",
+    Metric.TOP_DECILE_LIFT: "top-decile lift",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -166,6 +167,21 @@ class SegmentationModel(ClusterMixin, TransformerMixin, BaseEstimator):
         self._order(centres, placed)
         self._describe(frame)
         return self
+
+    def reseeded(self, X: Table, *, seed: int) -> Self:  # noqa: N803
+        """Return this model with as many personas found again with another seed; axes and names stay.
+
+        Parameters
+        ----------
+        X
+            What it was fitted on.
+        """
+        again = copy(self)
+        placed = self._points(X)
+        with threadpool_limits(1):
+            centres = fit_means(self._sample(placed, seed), self.n_clusters_, seed).cluster_centers_
+        again._order(centres, placed)  # noqa: SLF001 - of its own class
+        return again
 
     def predict(self, X: Table) -> NDArray[np.int64]:  # noqa: N803
         """Return the persona's index of each row (n_rows,)."""

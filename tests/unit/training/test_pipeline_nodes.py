@@ -12,13 +12,10 @@ import pytest
 from features.contract import DType, FeatureContract, FeatureSpec, Purpose
 from features.rows import ColumnKind, ColumnSource, RowColumn, RowLayout
 from moment.errors import ConfigurationError
-from training.evaluation.intervals import MetricInterval
-from training.evaluation.report import Evaluation, Metric
 from training.pipelines.configuration import read_config
 from training.pipelines.propensity import nodes
 from training.pipelines.propensity import settings as propensity
-from training.pipelines.propensity.result import Verdict, judge
-from training.pipelines.propensity.settings import Gate, PropensitySettings
+from training.pipelines.propensity.settings import PropensitySettings
 from training.pipelines.segmentation import nodes as segmentation_nodes
 from training.pipelines.segmentation import settings as segmentation
 from training.pipelines.segmentation.settings import SegmentationSettings
@@ -167,31 +164,6 @@ def test_golden_rows_are_real_rows_some_with_values_taken_away() -> None:
     assert np.array_equal(whole, matrix[[int(name) for name in golden.actions[:48]]])
     assert 0 < np.isnan(golden.matrix[48:63]).mean() < 1
     assert np.isnan(golden.matrix[63]).all()
-
-
-def figures(low: float, high: float) -> dict[str, Evaluation]:
-    interval = MetricInterval((low + high) / 2, low, high)
-    return {"closed": Evaluation(100, 10, 50, {Metric.AUC: interval})}
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [(0.82, 0.86, Verdict.PASS), (0.70, 0.78, Verdict.FAIL), (0.78, 0.84, Verdict.INCONCLUSIVE)],
-)
-def test_a_gate_looks_at_the_whole_interval(low: float, high: float, verdict: Verdict) -> None:
-    gate = Gate(metric=Metric.AUC, slice="closed", at_least=0.80)
-    assert judge([gate], figures(low, high))[0].verdict is verdict
-
-
-def test_a_missing_number_fails_a_gate() -> None:
-    nan = float("nan")
-    for gate in (
-        Gate(metric=Metric.BRIER, slice="closed", at_most=1.0),
-        Gate(metric=Metric.AUC, slice="nowhere", at_least=0.0),
-    ):
-        assert judge([gate], figures(0.8, 0.9))[0].verdict is Verdict.FAIL
-    broken = judge([Gate(metric=Metric.AUC, slice="closed", at_least=0.0)], figures(nan, nan))
-    assert broken[0].verdict is Verdict.FAIL
 
 
 def test_the_settings_that_come_with_moment_are_read() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from moment.progress import step
 from serving.bundles import Kind
@@ -114,16 +115,39 @@ def fit(train: Part, settings: PropensitySettings) -> dict[Kind, CalibratedConte
     contenders = _contenders(settings)
     for kind, contender in contenders.items():
         with step(titles[kind]):
-            contender.fit(
-                train.frame,
-                train.answered,
-                time=train.rows["at"].to_numpy(),
-                label_time=train.rows["window_ends_at"].to_numpy(),
-                group=train.groups,
-                action=train.actions,
-                calibration_mask=(train.rows["exposure"] == "observed").to_numpy(),
-            )
+            fitted_on(contender, train)
     return contenders
+
+
+def fitted_on(contender: CalibratedContender, train: Part) -> CalibratedContender:
+    """Fit a contender on the training rows; calibration sees observed exposures only."""
+    return contender.fit(
+        train.frame,
+        train.answered,
+        time=train.rows["at"].to_numpy(),
+        label_time=train.rows["window_ends_at"].to_numpy(),
+        group=train.groups,
+        action=train.actions,
+        calibration_mask=(train.rows["exposure"] == "observed").to_numpy(),
+    )
+
+
+def refitted(measured: Measured, train: Part, *, seed: int) -> NDArray[np.float64]:
+    """Fit the winner again with another seed and return its propensities of the test's rows, (n_rows,).
+
+    Without a search: parameters of trees and the strength of a penalty stay as they were found. The seed
+    draws the rows learned from and the columns tried. The base rate draws nothing.
+    """
+    winner, test = measured.winner, measured.test
+    if winner.fallback_reason_ or isinstance(winner, PriorRate):
+        return measured.probability
+    again = clone(winner).set_params(random_state=seed)
+    if isinstance(winner, PropensityModel):
+        again.set_params(parameters=winner.best_params_)
+    elif isinstance(winner, RegularizedLogistic):
+        again.set_params(strengths=(winner.strength_,))
+    found = fitted_on(again, train).predict_proba(test.frame, group=test.groups, action=test.actions)
+    return found[:, 1]
 
 
 def _contenders(settings: PropensitySettings) -> dict[Kind, CalibratedContender]:

@@ -9,30 +9,30 @@ from pathlib import Path
 
 import numpy as np
 
-from moment.errors import InvariantViolation
+from moment.errors import DependencyError, InvariantViolation
 from moment.home import Home
 from moment.progress import step
 from serving.bundles import (
     About,
-    Kind,
-    PriorModel,
     PropensityBundle,
-    PropensityContent,
+    SegmentationBundle,
     make_current,
+    open_current_segmentation,
     open_propensity,
     write_propensity,
 )
 from training import reports
 from training.evaluation.report import Metric
-from training.models.linear import RegularizedLogistic
-from training.models.propensity import PropensityModel
-from training.pipelines.propensity import fitting, nodes
+from training.gates import gate_metrics, gate_tags
+from training.pipelines.propensity import fitting, reproducing
+from training.pipelines.propensity.bundling import content_of
 from training.pipelines.propensity.fitting import Measured
+from training.pipelines.propensity.judging import Case, judge
 from training.pipelines.propensity.result import HEADLINE, SERVED, SLICES, PropensityResult
 from training.pipelines.propensity.settings import PropensitySettings
 from training.pipelines.propensity.summary import Published, flat_metrics, notes, summarize
 from training.pipelines.propensity.training_set import TrainingSet, training_set
-from training.plots import gains_plot, intervals_plot, lift_plot, reliability_plot
+from training.plots import drift_plot, gains_plot, gates_plot, intervals_plot, lift_plot, reliability_plot
 from training.registry import describe, register
 from training.tracking import Data, Run, run
 
@@ -44,8 +44,18 @@ SCORE_TOLERANCE = 1e-9
 _SAMPLE_ROWS = 1000
 
 
-def train(home: Home, settings: PropensitySettings, *, catalogue: Path | None = None) -> PropensityResult:
-    """Train, measure, bundle, record and report a propensity model, and make it the current one.
+def train(
+    home: Home,
+    settings: PropensitySettings,
+    *,
+    catalogue: Path | None = None,
+    champion: Path | None = None,
+    adopt: bool = True,
+    reason: str = "",
+) -> PropensityResult:
+    """Train, measure, bundle, judge, record and report a propensity model.
+
+    What the gates find is told; whether the model may serve is decided by the ledger, not here.
 
     Parameters
     ----------
@@ -55,6 +65,12 @@ def train(home: Home, settings: PropensitySettings, *, catalogue: Path | None = 
         Of the pipeline.
     catalogue
         The catalogue whose actions were presented; None for the one that comes with Moment.
+    champion
+        Bundle of the model that serves, to compare with; None: there is none.
+    adopt
+        Make the bundle the current one at once: for use without a ledger.
+    reason
+        Why it is trained, e.g. ``schedule``: a tag of the run.
 
     Raises
     ------
@@ -69,6 +85,7 @@ def train(home: Home, settings: PropensitySettings, *, catalogue: Path | None = 
     data = training_set(home, settings, catalogue=catalogue)
     train_part, test_part = fitting.part(data, data.split.train), fitting.part(data, data.split.test)
     with run(home, MODEL, name=f"seed {settings.seed}, data {data.digest[:12]}") as record:
+        record.tags({"moment.reason": reason or "hand"})
         fitted = fitting.fit(train_part, settings)
         with step("Choose a contender and measure it out of time"):
             selection = fitting.choose(train_part, fitted, settings)
@@ -76,17 +93,37 @@ def train(home: Home, settings: PropensitySettings, *, catalogue: Path | None = 
         with step("Write, verify and register the bundle"):
             bundle = _bundle(home, data, measured, settings, run_id=record.run_id)
             registered = register(home, bundle.folder)
+            reproducing.keep(
+                home,
+                data,
+                winner=measured.winner,
+                kind=measured.kind,
+                settings=settings,
+                bundle=bundle,
+            )
             published = Published(bundle, record.run_id, registered.number)
+        case = Case(data, train_part, measured, bundle, champion, _segmentation(home))
+        judged = judge(case, settings)
+        with step("Write the report"):
             result = replace(
-                summarize(data, train_part, measured, settings, published),
+                summarize(case, judged, settings, published),
                 seconds=round(time.monotonic() - started, 1),
             )
             card = reports.propensity_card(result)
             describe(home, registered, card)
-            _record(record, data, result, card)
+            _record(record, data, result, settings, card)
             reports.write_report(home.reports, MODEL, card, result)
+        if adopt:
             make_current(bundle.folder)
     return result
+
+
+def _segmentation(home: Home) -> SegmentationBundle | None:
+    """Return the current personas; None where there are none, or none that can be trusted."""
+    try:
+        return open_current_segmentation(home.bundles)
+    except DependencyError:
+        return None
 
 
 def _bundle(
@@ -96,21 +133,13 @@ def _bundle(
     test = measured.test
     groups, actions = test.groups.tolist(), test.actions.tolist()
     matrix = measured.winner.encode(test.frame)
-    kind, model = _model_file(measured)
-    content = PropensityContent(
-        kind=kind,
-        model=model,
-        layout=data.layout,
-        contract=data.contract,
-        calibration=measured.winner.calibration_,
-        golden=nodes.golden_rows(matrix, groups, actions, seed=settings.seed),
-        libraries=_libraries(kind),
-    )
+    content = content_of(measured.winner, test, data.layout, data.contract, seed=settings.seed)
     about = About(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         run_id=run_id,
         metrics=flat_metrics(measured),
         notes=notes(data, measured),
+        data_digest=data.digest,
     )
     bundle = open_propensity(write_propensity(home.bundles, content, about))
     served = bundle.score(matrix, groups, actions).calibrated
@@ -123,25 +152,9 @@ def _bundle(
     return bundle
 
 
-def _model_file(measured: Measured) -> tuple[Kind, bytes]:
-    """Return how the winner's file is read, and the file; trees that fell back are a base rate."""
-    winner = measured.winner
-    if isinstance(winner, PropensityModel) and winner.booster_ is not None:
-        return Kind.XGBOOST, bytes(winner.booster_.save_raw("ubj"))
-    linear = winner.linear_
-    if isinstance(winner, RegularizedLogistic):
-        return Kind.LOGISTIC, PropensityContent.of_linear(linear)
-    return Kind.PRIOR, PropensityContent.of_prior(PriorModel(linear.intercept))
-
-
-def _libraries(kind: Kind) -> dict[str, str]:
-    import xgboost
-
-    trees = {"xgboost": xgboost.__version__} if kind is Kind.XGBOOST else {}
-    return {"numpy": np.__version__, **trees}
-
-
-def _record(record: Run, data: TrainingSet, result: PropensityResult, card: str) -> None:
+def _record(
+    record: Run, data: TrainingSet, result: PropensityResult, settings: PropensitySettings, card: str
+) -> None:
     """Record everything about the run in MLflow."""
     record.parameters(result.parameters)
     record.tags(
@@ -150,6 +163,8 @@ def _record(record: Run, data: TrainingSet, result: PropensityResult, card: str)
             "moment.data": result.data_digest,
             "moment.snapshots": ", ".join(f"{at:%Y-%m-%dT%H:%MZ}" for at in data.snapshots),
             "moment.record": f"{data.record.begins:%Y-%m-%d} to {data.record.ends:%Y-%m-%d}",
+            "moment.champion": result.champion or "none",
+            **gate_tags(result.gates),
         }
     )
     record.metrics(_metrics(result))
@@ -158,7 +173,7 @@ def _record(record: Run, data: TrainingSet, result: PropensityResult, card: str)
         record.data(Data(f"{name} rows", name, data.digest, sample, "presentations in the lake"))
     record.text("model_card.md", card)
     record.text("report.json", reports.to_json(result).decode())
-    _record_plots(record, result)
+    _record_plots(record, result, settings)
 
 
 def _metrics(result: PropensityResult) -> dict[str, float]:
@@ -169,10 +184,10 @@ def _metrics(result: PropensityResult) -> dict[str, float]:
         flat |= evaluation.flat(f"group {name}/")
     for name, figures in result.contenders.items():
         flat |= figures.closed.flat(f"contender {name}/")
-    return flat
+    return flat | gate_metrics(result.gates)
 
 
-def _record_plots(record: Run, result: PropensityResult) -> None:
+def _record_plots(record: Run, result: PropensityResult, settings: PropensitySettings) -> None:
     headline, served = SLICES[HEADLINE], SLICES[SERVED]
     by_group = {name: item.metrics[Metric.AUC] for name, item in result.groups.items()}
     plots = {
@@ -180,6 +195,12 @@ def _record_plots(record: Run, result: PropensityResult) -> None:
         "gains": gains_plot(result.gains, title=f"Gains: {headline}"),
         "lift": lift_plot(result.gains, title=f"Lift: {headline}"),
         "groups": intervals_plot(by_group, title=f"AUC by group: {headline}", label="AUC"),
+        "gates": gates_plot(result.gates, title="Gates"),
+        "drift": drift_plot(
+            result.drift,
+            at_most=settings.gates.feature_stability.at_most,
+            title="Most moved features, test period against training period",
+        ),
     }
     for name, figure in plots.items():
         record.figure(f"plots/{name}.png", figure)

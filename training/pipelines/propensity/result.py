@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
+from serving.lifecycle import GateVerdict
 from training.evaluation.calibration import ReliabilityBin
 from training.evaluation.discrimination import GainsPoint
 from training.evaluation.intervals import MetricInterval
+from training.evaluation.ratios import SegmentRatio
 from training.evaluation.report import Evaluation
 from training.models.contenders import Selection
 from training.pipelines.propensity.nodes import RowsUsed
-from training.pipelines.propensity.settings import Gate
 
 HEADLINE = "closed"
 """The slice that stands for the model: every campaign after the split whose window closed."""
@@ -28,40 +28,6 @@ SLICES: Mapping[str, str] = {
     "record_observed": "observed exposures, as in the record",
 }
 """The slices of the test with their meaning."""
-
-
-class Verdict(StrEnum):
-    """Whether a gate's bound is reached."""
-
-    PASS = "pass"  # noqa: S105 - a verdict, not a password
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True)
-class GateVerdict:
-    """A gate, the number it looked at and what came of it."""
-
-    gate: Gate
-    value: MetricInterval | None
-    verdict: Verdict
-
-
-def judge(gates: Sequence[Gate], figures: Mapping[str, Evaluation]) -> tuple[GateVerdict, ...]:
-    """Hold figures against gates: a missing number fails, an interval that spans a bound is inconclusive."""
-    return tuple(_judged(gate, figures) for gate in gates)
-
-
-def _judged(gate: Gate, figures: Mapping[str, Evaluation]) -> GateVerdict:
-    found = figures[gate.slice].metrics.get(gate.metric) if gate.slice in figures else None
-    if found is None or not found.low <= found.high:
-        return GateVerdict(gate, found, Verdict.FAIL)
-    low = float("-inf") if gate.at_least is None else gate.at_least
-    high = float("inf") if gate.at_most is None else gate.at_most
-    if low <= found.low and found.high <= high:
-        return GateVerdict(gate, found, Verdict.PASS)
-    outside = found.high < low or high < found.low
-    return GateVerdict(gate, found, Verdict.FAIL if outside else Verdict.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +69,14 @@ class PropensityResult:
     gains
         The winner's gains curve on the headline slice.
     gates
-        The gates and their verdicts.
+        What each gate found; see `training.gates`.
+    champion
+        Version it was compared with, empty for none.
+    drift
+        Population stability index of every column of the model's row, test against training, most moved
+        first.
+    by_segment
+        Answers observed and expected on the slice the gates name, by persona and group of actions.
     pooled_actions
         Actions without an offset of their own.
     leaking
@@ -135,6 +108,9 @@ class PropensityResult:
     reliability: tuple[ReliabilityBin, ...]
     gains: tuple[GainsPoint, ...]
     gates: tuple[GateVerdict, ...]
+    champion: str
+    drift: Mapping[str, MetricInterval]
+    by_segment: Mapping[str, SegmentRatio]
     pooled_actions: tuple[str, ...]
     leaking: tuple[str, ...]
     parameters: Mapping[str, str | int | float | bool | None]

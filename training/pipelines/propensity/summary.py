@@ -13,8 +13,9 @@ from training.evaluation.discrimination import gains
 from training.evaluation.report import Metric
 from training.models.propensity import PropensityModel
 from training.pipelines.propensity import nodes
-from training.pipelines.propensity.fitting import Measured, Part
-from training.pipelines.propensity.result import HEADLINE, SERVED, SLICES, PropensityResult, judge
+from training.pipelines.propensity.fitting import Measured
+from training.pipelines.propensity.judging import Case, Judged
+from training.pipelines.propensity.result import HEADLINE, SERVED, SLICES, PropensityResult
 from training.pipelines.propensity.settings import PropensitySettings
 from training.pipelines.propensity.training_set import TrainingSet
 from training.tracking import Parameter
@@ -32,9 +33,10 @@ class Published:
 
 
 def summarize(
-    data: TrainingSet, train: Part, measured: Measured, settings: PropensitySettings, published: Published
+    case: Case, judged: Judged, settings: PropensitySettings, published: Published
 ) -> PropensityResult:
     """Return the run's result; ``seconds`` is left at 0 for whoever holds the watch."""
+    data, train, measured = case.data, case.train, case.measured
     test = measured.test
     masks = nodes.slices(test.rows)
     headline, served = masks[HEADLINE], masks[SERVED]
@@ -44,7 +46,7 @@ def summarize(
         kind=measured.kind,
         run_id=published.run_id,
         registered=published.registered,
-        split_at=settings.split_at,
+        split_at=data.split_at,
         seed=settings.seed,
         train=nodes.rows_used(train.rows),
         test=nodes.rows_used(test.rows),
@@ -55,7 +57,10 @@ def summarize(
         selection=measured.selection,
         reliability=reliability(test.answered[served], measured.probability[served]),
         gains=gains(test.answered[headline], measured.probability[headline]),
-        gates=judge(settings.gates, measured.figures),
+        gates=judged.gates,
+        champion=judged.champion,
+        drift=judged.drift,
+        by_segment=judged.by_segment,
         pooled_actions=_pooled(data, measured),
         leaking=leaking(data),
         parameters=parameters(data, measured, settings),
@@ -150,7 +155,7 @@ def parameters(
     model, calibration = settings.model, measured.winner.calibration_
     found: dict[str, Parameter] = {
         "winner": measured.kind.value,
-        "split_on": settings.split_on.isoformat(),
+        "split_on": data.split_at.date().isoformat(),
         "positive": ", ".join(sorted(set(data.positive.values()))),
         "leave_out": ", ".join(settings.leave_out),
         "seed": settings.seed,

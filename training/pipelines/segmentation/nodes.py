@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from features.contract import DType, FeatureContract, FeatureValue
 from moment.errors import ConfigurationError, Fault
-from training.evaluation.intervals import MetricInterval
+from training.evaluation.intervals import MetricInterval, wilson_interval
 
 GOLDEN_CUSTOMERS = 64
 
@@ -93,10 +93,4 @@ def stayed(now: NDArray[np.int64], before: NDArray[np.int64]) -> MetricInterval:
     now, before
         Index of each customer's persona at two times, aligned, shape (n,).
     """
-    count = len(now)
-    if not count:
-        return MetricInterval(float("nan"), float("nan"), float("nan"))
-    share, z = float((now == before).mean()), 1.96
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * float(np.sqrt((share * (1 - share) + z * z / (4 * count)) / count)) / (1 + z * z / count)
-    return MetricInterval(share, centre - half, centre + half)
+    return wilson_interval(float((now == before).mean()) if len(now) else float("nan"), len(now))

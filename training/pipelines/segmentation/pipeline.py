@@ -6,6 +6,7 @@ import hashlib
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 
@@ -17,11 +18,13 @@ from moment.home import Home
 from moment.progress import step
 from serving.bundles import About, SegmentationBundle, make_current, open_segmentation, write_segmentation
 from training import reports
-from training.models.segmentation import Phrase, SegmentationModel
-from training.pipelines.segmentation import nodes
+from training.gates import gate_metrics, gate_tags
+from training.models.segmentation import SegmentationModel
+from training.pipelines.segmentation import nodes, reproducing
+from training.pipelines.segmentation.judging import Case, judge
 from training.pipelines.segmentation.result import SegmentationResult
 from training.pipelines.segmentation.settings import SegmentationSettings
-from training.plots import intervals_plot, personas_plot
+from training.plots import gates_plot, intervals_plot, personas_plot
 from training.registry import describe, register
 from training.tracking import Data, Run, run
 
@@ -32,16 +35,43 @@ _SAMPLE_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Customers:
-    """Customers as they were at a time and some weeks before it, aligned: the segmentation's columns."""
+    """Customers as they were at a time and some weeks before it, aligned: the segmentation's columns.
+
+    ``asked`` counts those of whom nothing is known as well; ``identities`` says who they are.
+    """
 
     as_of: datetime
+    identities: tuple[str, ...]
     now: pd.DataFrame
     before: pd.DataFrame
+    asked: int
     digest: str
 
 
-def train(home: Home, settings: SegmentationSettings) -> SegmentationResult:
-    """Find personas, bundle, record and report them, and make them the current segmentation.
+def train(
+    home: Home,
+    settings: SegmentationSettings,
+    *,
+    champion: Path | None = None,
+    adopt: bool = True,
+    reason: str = "",
+) -> SegmentationResult:
+    """Find personas, bundle, judge, record and report them.
+
+    What the gates find is told; whether the personas may serve is decided by the ledger, not here.
+
+    Parameters
+    ----------
+    home
+        Where data, features and bundles are.
+    settings
+        Of the pipeline.
+    champion
+        Bundle of the segmentation that serves, to compare with; None: there is none.
+    adopt
+        Make the bundle the current one at once: for use without a ledger.
+    reason
+        Why it is trained, e.g. ``schedule``: a tag of the run.
 
     Raises
     ------
@@ -58,6 +88,7 @@ def train(home: Home, settings: SegmentationSettings) -> SegmentationResult:
     with step("Look up the customers as they are now"):
         customers = _customers(home, store, settings)
     with run(home, MODEL, name=f"seed {settings.seed}, data {customers.digest[:12]}") as record:
+        record.tags({"moment.reason": reason or "hand"})
         with step(f"Find personas among {len(customers.now):,} customers"):
             model = _model(settings).fit(customers.now)
         with step("Write, verify and register the bundle"):
@@ -71,8 +102,21 @@ def train(home: Home, settings: SegmentationSettings) -> SegmentationResult:
             )
             bundle = _bundle(home, customers, model, store, about)
             registered = register(home, bundle.folder)
+            reproducing.keep(
+                home,
+                customers.identities,
+                customers.now,
+                model=model,
+                settings=settings,
+                bundle=bundle,
+                data_digest=customers.digest,
+            )
+        gates = judge(Case(model, customers.now, customers.asked, draft.stayed, bundle, champion), settings)
+        with step("Write the report"):
             result = replace(
                 draft,
+                gates=gates,
+                champion=champion.name if champion else "",
                 version=bundle.version,
                 digest=bundle.digest,
                 run_id=record.run_id,
@@ -83,6 +127,7 @@ def train(home: Home, settings: SegmentationSettings) -> SegmentationResult:
             describe(home, registered, card)
             _record(record, customers, settings, result, card)
             reports.write_report(home.reports, MODEL, card, result)
+        if adopt:
             make_current(bundle.folder)
     return result
 
@@ -107,8 +152,10 @@ def _customers(home: Home, store: FeatureStore, settings: SegmentationSettings) 
     ).hexdigest()
     return _Customers(
         as_of=at,
+        identities=tuple(name for name, there in zip(identities, known, strict=True) if there),
         now=now.loc[known].reset_index(drop=True),
         before=before.loc[known].reset_index(drop=True),
+        asked=len(identities),
         digest=digest,
     )
 
@@ -135,10 +182,7 @@ def _model(settings: SegmentationSettings) -> SegmentationModel:
         min_stability=settings.min_stability,
         categorical_weight=settings.categorical_weight,
         weights=dict(settings.weights) or None,
-        phrases=tuple(
-            Phrase(item.column, item.high, item.low, item.topic, item.levels, item.noun)
-            for item in settings.phrases
-        ),
+        phrases=reproducing.phrases(settings.phrases),
         noun=settings.noun,
         random_state=settings.seed,
     )
@@ -166,6 +210,8 @@ def _summarize(
         stayed=nodes.stayed(
             model.predict(customers.now.loc[there]), model.predict(customers.before.loc[there])
         ),
+        gates=(),
+        champion="",
         leaking=leaking,
         notes=_notes(model, leaking),
         data_digest=customers.digest,
@@ -245,9 +291,11 @@ def _record(
             "moment.bundle": result.version,
             "moment.data": result.data_digest,
             "moment.as_of": result.as_of.isoformat(),
+            "moment.champion": result.champion or "none",
+            **gate_tags(result.gates),
         }
     )
-    record.metrics(_metrics(result))
+    record.metrics(_metrics(result) | gate_metrics(result.gates))
     sample = customers.now.head(_SAMPLE_ROWS)
     record.data(Data("customers", "training", result.data_digest, sample, "features of the newest snapshot"))
     record.text("model_card.md", card)
@@ -258,3 +306,4 @@ def _record(
         "plots/stability.png",
         intervals_plot(by_count, title="How many personas?", label="adjusted Rand index of resamples"),
     )
+    record.figure("plots/gates.png", gates_plot(result.gates, title="Gates"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from serving.bundles import Persona
+from serving.lifecycle import GateVerdict
 from training.evaluation.intervals import MetricInterval
 
 
@@ -32,6 +33,10 @@ class SegmentationResult:
         Mean adjusted Rand index over pairs of resamples, by number of personas tried.
     compare_weeks, stayed
         Share of customers whose persona was the same that many weeks earlier, interval over customers.
+    gates
+        What each gate found; see `training.gates`.
+    champion
+        Version it was compared with, empty for none.
     leaking
         Features from tables without history.
     notes
@@ -53,6 +58,8 @@ class SegmentationResult:
     stability: Mapping[int, MetricInterval]
     compare_weeks: int
     stayed: MetricInterval
+    gates: tuple[GateVerdict, ...]
+    champion: str
     leaking: tuple[str, ...]
     notes: tuple[str, ...]
     data_digest: str

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from training.gates import Bounds
+from training.gates.cost import TimeGate
+from training.gates.seeds import SeedAgreement
 from training.pipelines.configuration import Settings
 
 CONFIG = Path(__file__).with_name("config.yaml")
@@ -23,6 +26,19 @@ class PhraseSettings(Settings, frozen=True):
     noun: bool = False
 
 
+class SegmentationGates(Settings, frozen=True):
+    """What a version must reach before it may serve; see ``judging``. None has a default."""
+
+    stability: Bounds
+    stayed: Bounds
+    smallest_persona: Bounds
+    coverage: Bounds
+    seed_variance: SeedAgreement
+    agreement: Bounds
+    scoring_time: TimeGate
+    bundle_size: Bounds
+
+
 class SegmentationSettings(Settings, frozen=True):
     """All settings of the pipeline."""
 
@@ -34,6 +50,7 @@ class SegmentationSettings(Settings, frozen=True):
     min_stability: float
     categorical_weight: float
     compare_weeks: int
+    gates: SegmentationGates
     noun: str = "customers"
     weights: Mapping[str, float] = msgspec.field(default_factory=dict)
     phrases: tuple[PhraseSettings, ...] = ()
