@@ -38,6 +38,11 @@ def read_document(path: Path, kind: str = "catalogue") -> tuple[Node, list[Fault
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{kind} {path} cannot be read: {error}") from error
+    return parse_document(text, path, kind)
+
+
+def parse_document(text: str, path: Path, kind: str = "catalogue") -> tuple[Node, list[Fault]]:
+    """Return the document of a text; `path` says where it is from. Raises as `read_document` does."""
     try:
         root = yaml.compose(text, Loader=_LOADER)
         if root is None:
@@ -48,6 +53,9 @@ def read_document(path: Path, kind: str = "catalogue") -> tuple[Node, list[Fault
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         fault = Fault(f"{path.name}:{line}", f"{error.problem or 'not YAML'}; check indentation and quotes")
         raise ConfigurationError(f"{kind} {path} is not YAML", faults=[fault]) from error
+    except yaml.YAMLError as error:
+        # What the reader itself cannot take, such as a control character, has a place but no line
+        raise ConfigurationError(f"{kind} {path} is not YAML: {' '.join(str(error).split())}") from error
 
 
 class _Reader:

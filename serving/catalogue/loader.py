@@ -7,7 +7,7 @@ from pathlib import Path
 
 from moment.errors import ConfigurationError, Fault
 from serving.catalogue.build import check
-from serving.catalogue.document import read_document
+from serving.catalogue.document import Node, parse_document, read_document
 from serving.catalogue.section import Section
 from serving.decision.catalogue import Catalogue
 from serving.decision.columns import Column
@@ -31,7 +31,15 @@ def load(path: Path, features: Mapping[str, Column] | None = None) -> Catalogue:
     ConfigurationError
         With every fault found: ``file:line``, the action and entry, what is wrong, and the nearest name.
     """
-    node, faults = read_document(path)
+    return _checked(*read_document(path), path, features)
+
+
+def parse(text: str, path: Path, features: Mapping[str, Column] | None = None) -> Catalogue:
+    """Check and compile the text of a catalogue; `path` says where it is from. Otherwise as `load`."""
+    return _checked(*parse_document(text, path), path, features)
+
+
+def _checked(node: Node, faults: list[Fault], path: Path, features: Mapping[str, Column] | None) -> Catalogue:
     checked = check(Section(path.name, "", node, faults), features)
     if faults:
         raise ConfigurationError(f"catalogue {path} {count_of(faults)}", faults=in_order(faults))
