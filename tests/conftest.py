@@ -39,7 +39,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:  # n
     from xdist.scheduler import LoadScopeScheduling
 
     scheduler: Any = LoadScopeScheduling(config, log)
-    scheduler._split_scope = _together  # noqa: SLF001 - what its documentation says to override
+    scheduler._split_scope = _together
     return scheduler
 
 
