@@ -64,6 +64,22 @@ class Telemetry(Protocol):
         """Take in that a dependency was given up, or is asked again."""
         ...
 
+    def followed(self, seq: int) -> None:
+        """Take in the ledger's last act that decisions heed from now on."""
+        ...
+
+    def refused(self, model: str, reason: str) -> None:
+        """Take in that a bundle was refused; the last good one goes on deciding."""
+        ...
+
+    def approval(self, model: str, days: float | None) -> None:
+        """Take in how many days the approval of what decides still holds; None where there is none."""
+        ...
+
+    def shadow(self, model: str, fate: str) -> None:
+        """Take in what became of a challenger's shadow: ``written``, ``dropped`` or ``failed``."""
+        ...
+
 
 class Untold:
     """Telemetry that nobody reads."""
@@ -84,6 +100,18 @@ class Untold:
         """Forget it."""
 
     def dependency(self, name: str, *, up: bool) -> None:
+        """Forget it."""
+
+    def followed(self, seq: int) -> None:
+        """Forget it."""
+
+    def refused(self, model: str, reason: str) -> None:
+        """Forget it."""
+
+    def approval(self, model: str, days: float | None) -> None:
+        """Forget it."""
+
+    def shadow(self, model: str, fate: str) -> None:
         """Forget it."""
 
 

@@ -82,8 +82,18 @@ class PrometheusTelemetry:
             "contract",
             "propensity",
             "segmentation",
+            "policy",
             "code_version",
         )
+        self._seq = self._gauge("ledger_seq", "The ledger's last act that every worker heeds", "livemin")
+        self._refusals = self._counter("bundles_refused", "Bundles refused by a worker", "model", "reason")
+        self._approval_days = self._gauge(
+            "approval_days_left",
+            "Days the approval of what decides still holds, 0: ended",
+            "livemin",
+            "model",
+        )
+        self._shadows = self._counter("shadows", "Challengers asked beside decisions", "model", "fate")
 
     def request(self, answered: Answered) -> None:
         """Count and time a request that was answered."""
@@ -129,6 +139,22 @@ class PrometheusTelemetry:
     def dependency(self, name: str, *, up: bool) -> None:
         """Show whether a dependency is asked."""
         self._up.labels(name).set(1 if up else 0)
+
+    def followed(self, seq: int) -> None:
+        """Show up to which act of the ledger decisions heed it."""
+        self._seq.set(seq)
+
+    def refused(self, model: str, reason: str) -> None:
+        """Count a bundle that was refused."""
+        self._refusals.labels(model, reason).inc()
+
+    def approval(self, model: str, days: float | None) -> None:
+        """Show how long an approval holds; what nobody approved shows that it is of no day: not a number."""
+        self._approval_days.labels(model).set(float("nan") if days is None else days)
+
+    def shadow(self, model: str, fate: str) -> None:
+        """Count what became of a challenger's shadow."""
+        self._shadows.labels(model, fate).inc()
 
     def _reached(self, record: DecisionRecord, catalogue: Catalogue) -> Iterator[str]:
         """Return the name of each policy that stopped an action, once."""
@@ -234,12 +260,13 @@ def _best_left(record: DecisionRecord) -> dict[int, float]:
     return best
 
 
-def _short(versions: Versions) -> tuple[str, str, str, str, str]:
+def _short(versions: Versions) -> tuple[str, ...]:
     """Return what tells versions apart, in the digests' first twelve letters."""
     return (
         versions.catalogue[:12],
         versions.contract[:12],
         versions.propensity[:12],
         versions.segmentation[:12],
+        versions.policy[:12],
         versions.code,
     )

@@ -201,9 +201,12 @@ class Decide:
             except StaleHistory:
                 attempt = await self._watched(partial(self._again, attempt=attempt), deadline)
 
-    def rehearse(self) -> None:
-        """Decide once for nobody, unrecorded: the first customer need not wait for what first use makes."""
-        live = self.live.now
+    def rehearse(self, live: Live | None = None) -> None:
+        """Decide once for nobody, unrecorded: the first customer need not wait for what first use makes.
+
+        Without being told by what, it is decided by what is live.
+        """
+        live = live or self.live.now
         place = live.champion.catalogue.placements[0]
         ask = Ask("nobody", place.channel, ((place.name, None),))
         caller = Caller("rehearsal", Mode.TEST, frozenset())

@@ -34,6 +34,7 @@ from serving.bundles import (
     write_propensity,
     write_segmentation,
 )
+from serving.bundles.signing import BundleKey, sign_bundle
 from serving.catalogue import load
 from serving.catalogue.feature_columns import feature_columns
 
@@ -119,16 +120,22 @@ def write_models(home: Home, contract: FeatureContract) -> None:
         golden=GoldenRows(matrix[:8], groups, actions),
         libraries={"xgboost": xgboost.__version__},
     )
-    make_current(write_propensity(home.bundles, content, ABOUT))
+    install(home, write_propensity(home.bundles, content, ABOUT))
     personas = Personas(
         axes=(Axis("days_since_purchase", scale=10.0),),
         centres=((0.0,), (2.0,)),
         personas=(Persona("Regulars", 0.5, 4), Persona("Now and then", 0.5, 4)),
     )
     golden = [{"days_since_purchase": 1.0}, {"days_since_purchase": 90.0}]
-    make_current(
-        write_segmentation(home.bundles, model=personas, contract=contract, golden=golden, about=ABOUT)
+    install(
+        home, write_segmentation(home.bundles, model=personas, contract=contract, golden=golden, about=ABOUT)
     )
+
+
+def install(home: Home, folder: Path) -> None:
+    """Sign a bundle and let it be the last good one."""
+    sign_bundle(folder, BundleKey.of_home(home.keys))
+    make_current(folder)
 
 
 if __name__ == "__main__":
