@@ -48,6 +48,7 @@ from serving.bootstrap import load_catalogue
 from serving.bundles import (
     About,
     Axis,
+    BundleKey,
     Calibration,
     GoldenRows,
     Kind,
@@ -56,6 +57,7 @@ from serving.bundles import (
     PropensityContent,
     action_facts,
     make_current,
+    sign_bundle,
     write_propensity,
     write_segmentation,
 )
@@ -294,11 +296,18 @@ def write_models(home: Home, contract: FeatureContract, catalogue: Catalogue) ->
         ),
         libraries={"xgboost": xgboost.__version__},
     )
-    make_current(write_propensity(home.bundles, content, ABOUT))
+    sign_and_serve(home, write_propensity(home.bundles, content, ABOUT))
     personas = Personas((Axis("age"),), ((0.0,),), (Persona("Everybody", 1.0, 1),))
-    make_current(
-        write_segmentation(home.bundles, model=personas, contract=contract, golden=[{"age": 40}], about=ABOUT)
+    segmentation = write_segmentation(
+        home.bundles, model=personas, contract=contract, golden=[{"age": 40}], about=ABOUT
     )
+    sign_and_serve(home, segmentation)
+
+
+def sign_and_serve(home: Home, bundle: Path) -> None:
+    """Sign a bundle with the home's key, and make it the one to serve."""
+    sign_bundle(bundle, BundleKey.of_home(home.keys))
+    make_current(bundle)
 
 
 def write_histories(home: Home, catalogue: Catalogue, customers: int) -> None:

@@ -90,6 +90,15 @@ class Trust:
             raise ConfigurationError(f"{TRUST_VARIABLE} names {given}, and there is no such file")
         return cls.read(Path(given) if given else keys / TRUST_FILE)
 
+    @classmethod
+    def of_home_if_any(cls, keys: Path, environment: Mapping[str, str] | None = None) -> Self | None:
+        """Read the list a home trusts; None where there is none, so that no bundle of it was ever signed.
+
+        For what was decided before bundles were signed; what serves asks `of_home`, which then trusts nobody.
+        """
+        named = bool((os.environ if environment is None else environment).get(TRUST_VARIABLE, ""))
+        return cls.of_home(keys, environment) if named or (keys / TRUST_FILE).exists() else None
+
     def dumps(self) -> bytes:
         """Return the text of the list."""
         listed = [{"name": name, "public_key": _text(key)} for key, name in self.names.items()]

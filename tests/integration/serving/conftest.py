@@ -28,6 +28,7 @@ from serving.bootstrap import load_catalogue
 from serving.bundles import (
     About,
     Axis,
+    BundleKey,
     Calibration,
     GoldenRows,
     Kind,
@@ -38,6 +39,7 @@ from serving.bundles import (
     PropensityContent,
     action_facts,
     make_current,
+    sign_bundle,
     write_propensity,
     write_segmentation,
 )
@@ -152,16 +154,23 @@ def write_models(home: Home) -> None:
         golden=GoldenRows(np.zeros((1, len(layout.columns)), np.float32), ("meat",), ("beef",)),
         libraries={"numpy": np.__version__},
     )
-    make_current(write_propensity(home.bundles, content, ABOUT))
+    sign_and_serve(home, write_propensity(home.bundles, content, ABOUT))
     personas = Personas(
         axes=(Axis("days_since_purchase", scale=10.0),),
         centres=((0.0,), (2.0,)),
         personas=(Persona("Regulars", 0.5, 4), Persona("Now and then", 0.5, 4)),
     )
     golden = [{"days_since_purchase": 1.0}, {"days_since_purchase": 90.0}]
-    make_current(
-        write_segmentation(home.bundles, model=personas, contract=CUSTOMER_V1, golden=golden, about=ABOUT)
+    segmentation = write_segmentation(
+        home.bundles, model=personas, contract=CUSTOMER_V1, golden=golden, about=ABOUT
     )
+    sign_and_serve(home, segmentation)
+
+
+def sign_and_serve(home: Home, bundle: Path) -> None:
+    """Sign a bundle with the home's key, and make it the one to serve."""
+    sign_bundle(bundle, BundleKey.of_home(home.keys))
+    make_current(bundle)
 
 
 def linear_column(column: RowColumn, rng: np.random.Generator) -> LinearColumn:
