@@ -147,7 +147,7 @@ class Life:
             tier=tier,
             use_class=use_class,
             owner=owner,
-            data_digest=data_digest,
+            data_digest=data_digest or manifest.about.data_digest,
             reason=reason,
         )
         return self._of(act.model, act.digest, self._do(by, act))
@@ -155,7 +155,7 @@ class Life:
     def judge(
         self, model: Model, digest: str, gates: Sequence[GateVerdict], by: Signer, *, reason: str = ""
     ) -> Version:
-        """Tell what the gates found; without a failure it is a challenger. Nothing counts as accepted any more."""
+        """Tell what the gates found; none failed: a challenger. What was accepted before is not now."""
         return self._of(model, digest, self._do(by, _judged(model, digest, gates, reason)))
 
     def accept(self, model: Model, digest: str, gates: Sequence[str], reason: str, by: Signer) -> Version:
@@ -302,7 +302,7 @@ class Life:
             tier=tier,
             use_class=use_class,
             owner=owner,
-            data_digest=data_digest,
+            data_digest=data_digest or manifest.about.data_digest,
             reason=reason,
         )
 
@@ -360,8 +360,8 @@ class Life:
         folder = self._bundles / manifest.model / manifest.version
         if bundle.resolve() != folder.resolve():
             raise InvalidRequest(
-                f"a bundle enters where it will be served from; move it to {folder.parent.name}/{folder.name} "
-                "in the home's bundles/",
+                "a bundle enters where it will be served from; move it to "
+                f"{folder.parent.name}/{folder.name} in the home's bundles/",
                 code="not-now",
             )
         if self._sign is not None:
