@@ -36,8 +36,11 @@ COMMANDS: dict[str, Mounted] = {
     "train": Mounted(
         "training.cli", "Train a model: out of time, against simpler contenders, into a bundle and MLflow."
     ),
-    "models": Mounted("training.cli", "List and show trained models."),
-    "catalogue": Mounted("serving.cli", "Check, show and compare catalogues of actions and policies."),
+    "models": Mounted("moment.models", "Tell what is trained and what serves; approve, promote, roll back."),
+    "findings": Mounted("serving.cli", "List, add and close findings."),
+    "stop": Mounted("serving.cli", "Take an action, issue, channel or model off at once: one person."),
+    "resume": Mounted("serving.cli", "Ask for a stop to be lifted, or agree with who asked: two people."),
+    "catalogue": Mounted("serving.cli", "Check, show and compare catalogues; submit, publish, roll back."),
     "keys": Mounted("serving.cli", "Create, list, rotate and revoke API keys."),
     "serve": Mounted("serving.cli", "Keep the decision service up, and the Admin service beside it."),
     "decide": Mounted("serving.cli", "Decide for CUSTOMER here and now, without a server, and say why."),

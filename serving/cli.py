@@ -12,8 +12,11 @@ from serving.case_cli import case
 from serving.catalogue.cli import catalogue
 from serving.decisions_cli import decisions
 from serving.erase_cli import erase
+from serving.findings_cli import findings
 from serving.keys_cli import keys
+from serving.policy_cli import publish, rollback, submit
 from serving.records_cli import records
+from serving.stop_cli import resume, stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +44,13 @@ cli.add_command(decisions)
 cli.add_command(keys)
 cli.add_command(erase)
 cli.add_command(records)
+cli.add_command(findings)
+cli.add_command(stop)
+cli.add_command(resume)
+# A catalogue knows nothing of lives; what makes a version of it stands above both
+catalogue.add_command(submit)
+catalogue.add_command(publish)
+catalogue.add_command(rollback)
 
 
 @cli.command()

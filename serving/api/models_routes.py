@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from moment.errors import InvalidRequest
 from serving.api.access import caller_of, signer_of
-from serving.api.decoding import read_body, structured
+from serving.api.decoding import instant, read_body, structured
 from serving.api.models_schemas import (
     APPROVALS,
     MODEL,
@@ -149,6 +149,7 @@ def routes(office: Office, settings: Settings) -> Router:
         refuse_parameters(request, ())
         model = _model(name)
         wanted = structured(_decoder, await read_body(request, settings))
+        until = _until(wanted)
         signer = signer_of(request, caller, office)
 
         def say() -> tuple[Book, Version]:
@@ -161,11 +162,12 @@ def routes(office: Office, settings: Settings) -> Router:
                     field="digest",
                 )
             if wanted.decision == "reject":
-                _refuse_days(wanted)
                 said = life.reject(model, found.digest, wanted.reason, signer)
             else:
                 days = APPROVED_DAYS if wanted.days is UNSET else wanted.days
-                said = life.approve(model, found.digest, days=days, reason=wanted.reason, by=signer)
+                said = life.approve(
+                    model, found.digest, days=days, until=until, reason=wanted.reason, by=signer
+                )
             return life.book(), said
 
         book, said = await asyncio.to_thread(say)
@@ -174,9 +176,16 @@ def routes(office: Office, settings: Settings) -> Router:
     return Router("/v1", route_handlers=[list_models, read_model, approve_version])
 
 
-def _refuse_days(wanted: ApprovalRequest) -> None:
-    if wanted.days is not UNSET:
-        raise InvalidRequest("a rejection does not end; leave days out", code="invalid-value", field="days")
+def _until(wanted: ApprovalRequest) -> datetime | None:
+    """Return the instant at which an approval shall end, where one is named."""
+    ends = [name for name in ("days", "expires_at") if getattr(wanted, name) is not UNSET]
+    if wanted.decision == "reject" and ends:
+        raise InvalidRequest(
+            f"a rejection does not end; leave {ends[0]} out", code="invalid-value", field=ends[0]
+        )
+    if len(ends) > 1:
+        raise InvalidRequest("say days or expires_at, not both", code="invalid-value", field="expires_at")
+    return None if wanted.expires_at is UNSET else instant(wanted.expires_at, "expires_at")
 
 
 def _model(name: str) -> Model:

@@ -119,13 +119,14 @@ class ModelAnswer(Struct, frozen=True):
 class ApprovalRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Approve or reject the version with this digest, in the name of whose key asks.
 
-    An approval holds for `days`; 365 where nothing is said.
+    An approval holds for `days` or until `expires_at`; for 365 days where neither is said.
     """
 
     digest: Digest
     reason: Reason
     decision: Literal["approve", "reject"] = "approve"
     days: Days | UnsetType = UNSET
+    expires_at: str | UnsetType = UNSET
 
 
 class StopRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -277,6 +278,11 @@ MODEL: Mapping[str, JSON] = {
 }
 APPROVALS: Mapping[str, JSON] = {
     "approve for a year": {"digest": _NEXT, "reason": "read the report with the team", "days": 365},
+    "approve until a day": {
+        "digest": _NEXT,
+        "reason": "until the new data are in",
+        "expires_at": "2026-12-31T00:00:00Z",
+    },
     "reject": {"digest": _NEXT, "reason": "worse for new customers", "decision": "reject"},
 }
 VERSIONS: Mapping[str, JSON] = {

@@ -31,7 +31,7 @@ class _Trouble(click.ClickException):
 
 @click.group()
 def catalogue() -> None:
-    """Check, show and compare catalogues of actions and policies.
+    """Check, show and compare catalogues; submit, publish, roll back.
 
     \b
     Examples:

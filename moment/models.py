@@ -1,0 +1,16 @@
+"""``moment models``: serving tells of versions, training makes them again; both under one name."""
+
+from __future__ import annotations
+
+import click
+
+from serving.models_cli import models as _models
+
+
+@click.group()
+def cli() -> None:
+    """Commands that ``moment`` mounts at the top."""
+
+
+models = click.Group("models", commands=dict(_models.commands), help=_models.help)
+cli.add_command(models)
