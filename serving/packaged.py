@@ -92,10 +92,6 @@ def settle(source: Path, environment: MutableMapping[str, str] | None = None) ->
     environment = os.environ if environment is None else environment
     environment.update(QUIET)
     environment[VARIABLE] = str(source / FOLDER)
-    # Bundles are proved in child processes, which are to run this very code
-    others = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-    if str(source) not in others:
-        environment["PYTHONPATH"] = os.pathsep.join([str(source), *others])
     if hasattr(time, "tzset"):
         time.tzset()
 

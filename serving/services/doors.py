@@ -11,12 +11,16 @@ from dataclasses import dataclass
 
 from moment.errors import ConfigurationError, Fault, InvalidRequest
 from moment.home import Home
+from serving.adapters.database import migrate
+from serving.adapters.file_rates import SharedAllowance
 from serving.adapters.identifiers import utc_now
-from serving.bootstrap import open_access, open_keys
+from serving.adapters.sqlite_keys import SqliteKeys
+from serving.adapters.vault import Vault
 from serving.ports import Scope
 from serving.records import Mode
 from serving.settings import Settings
-from serving.use_cases.access import Caller
+from serving.use_cases.access import Access, Caller
+from serving.use_cases.allowance import Rates
 
 VARIABLE = "MOMENT_SCORING_KEY_SHA256"
 """Names the SHA-256 of a key that opens the models, in hexadecimal digits; several with commas between."""
@@ -48,9 +52,11 @@ def open_door(home: Home, settings: Settings, environment: Mapping[str, str] | N
     if named:
         return Door(_ByDigest(named), _nothing)
     if home.database.is_file():
-        keys = open_keys(home)
+        migrate(home.database)
+        keys = SqliteKeys(home.database)
         if any(Scope.READ_SCORES in key.scopes and key.opens(utc_now()) for key in keys.all()):
-            return Door(open_access(keys, home, settings), keys.close)
+            allowance = SharedAllowance(home.root / "allowances", Vault.open(home).ref)
+            return Door(Access(keys, utc_now, rates=Rates(settings.bounds, allowance)), keys.close)
         keys.close()
     raise ConfigurationError(
         "no key opens this model, and it never starts open: make one of the home's with `moment keys create "

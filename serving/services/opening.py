@@ -88,7 +88,7 @@ class Shelf:
 
     def policy(self, settings: Settings, contract: FeatureContract) -> tuple[Catalogue, str]:
         """Return the catalogue that decides, and the digest of its bundle, empty where it is a plain file."""
-        from serving.bootstrap import load_catalogue
+        from serving.opening import load_catalogue
 
         if self.policy_folder is None:
             named = self.catalogue if settings.catalogue is None else settings.catalogue
