@@ -27,9 +27,10 @@ from serving.decision.values import History
 from serving.ports import Reservation, Segmenter, Standing
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
-from serving.use_cases.decide import CONTACTS, seed_of
+from serving.use_cases.decide import CONTACTS, PROPENSITY, SEGMENTATION, seed_of
 from serving.use_cases.question import Question, Stages, customer_of, request_of
 from serving.use_cases.recording import Deliberation, reservation_of
+from serving.use_cases.standstill import NOTHING, Standstill
 from serving.use_cases.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -96,6 +97,11 @@ class Refused:
     reason: str
 
 
+def nothing_stopped() -> Standstill:
+    """Return that nothing is off: what holds where no ledger was ever written."""
+    return NOTHING
+
+
 class Decider:
     """Decides for the customers of a chunk; one per process.
 
@@ -117,6 +123,8 @@ class Decider:
         From a customer's id to the id of their decision.
     tracking
         Signs the tracking ids of offers.
+    standstill
+        Says what is off now. It is asked for every thousand customers: a stop holds within a batch as well.
     """
 
     def __init__(
@@ -132,6 +140,7 @@ class Decider:
         segmenter: Segmenter | None,
         name_of: Callable[[str], str],
         tracking: Tracking,
+        standstill: Callable[[], Standstill] = nothing_stopped,
     ) -> None:
         self.catalogue = catalogue
         self._ask = ask
@@ -142,6 +151,7 @@ class Decider:
         self._segmenter = segmenter
         self._name_of = name_of
         self._tracking = tracking
+        self._standstill = standstill
         self._truth = TruthTable(catalogue, connection)
         self.back = catalogue.plan.contacts.lookback(ask.at)
         self._body = bytes.fromhex(batch_id)
@@ -202,7 +212,9 @@ class Decider:
         """
         customers = self._scorer.customers(people.table)
         for start in range(0, len(turns), _AT_ONCE):
-            yield self._together(turns[start : start + _AT_ONCE], customers, balances)
+            halt = self._standstill()
+            group = [_under(halt, turn) for turn in turns[start : start + _AT_ONCE]]
+            yield self._together(group, customers, balances)
 
     def again(self, turn: Turn, people: People, standing: Standing | None, number: int) -> Deliberation:
         """Decide once more for one customer, from what is there now.
@@ -219,7 +231,7 @@ class Decider:
         history = None if standing is None else standing.history
         view = View(self._shortlist(turn, history), history)
         scores = None
-        if standing is not None and view.left.contenders:
+        if standing is not None and _is_scored(turn, view):
             customers = self._scorer.customers(people.table.slice(turn.place, 1))
             (scores,) = self._scorer.score(customers, [0], [view.left.contender_index], self._ask.slots)
         return self._deliberation(turn, view, scores, standing, number)
@@ -295,11 +307,13 @@ class Decider:
         """Return the scores of each, None where there is nothing to score: one call of the model for all."""
         places, contenders, rows = [], [], []
         for row, (turn, view) in enumerate(zip(turns, views, strict=True)):
-            if isinstance(view, View) and view.left.contenders:
+            if isinstance(view, View) and _is_scored(turn, view):
                 rows.append(row)
                 places.append(turn.place)
                 contenders.append(view.left.contender_index)
         scores: list[Scores | None] = [None] * len(turns)
+        if not rows:
+            return scores
         found = self._scorer.score(customers, places, contenders, self._ask.slots)
         for row, own in zip(rows, found, strict=True):
             scores[row] = own
@@ -338,6 +352,26 @@ class Decider:
         if self._ask.reserve is None:
             return None
         return reservation_of(self.catalogue, question, decision, standing.version)
+
+
+def _under(halt: Standstill, turn: Turn) -> Turn:
+    """Return a customer's turn with what is off now."""
+    question = turn.question
+    if halt.recorded == question.stops:
+        return turn
+    unnamed = halt.has(SEGMENTATION)
+    new = replace(
+        question,
+        request=replace(question.request, stopped=halt.stopped),
+        customer=replace(question.customer, segment=None) if unnamed else question.customer,
+        stops=halt.recorded,
+    )
+    return replace(turn, question=new)
+
+
+def _is_scored(turn: Turn, view: View) -> bool:
+    """Whether the model is asked: something competes, and nobody has stopped the model."""
+    return bool(view.left.contenders) and PROPENSITY not in turn.question.request.stopped.models
 
 
 def _some(scores: Scores | None, before: View, now: View | Refused) -> Scores | None:

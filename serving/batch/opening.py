@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from moment.home import Home
 from serving.adapters.identifiers import named_id, utc_now
 from serving.batch.ask import BatchAsk
 from serving.batch.chunks import Chunk, Decided, Desk, Histories, NoHistories, plan_chunk
-from serving.batch.deciding import Decider
+from serving.batch.deciding import Decider, nothing_stopped
 from serving.batch.reserving import Reserver
 from serving.batch.rows import Form
 from serving.bootstrap import load_catalogue, open_tracking
@@ -25,6 +26,7 @@ from serving.ports import Scope
 from serving.records import Versions
 from serving.settings import Settings
 from serving.use_cases.access import Caller
+from serving.use_cases.standstill import Standstill
 
 if TYPE_CHECKING:
     from serving.adapters.vault import Vault
@@ -119,6 +121,7 @@ def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], No
     if ask.reserve is not None:
         catalogue = living(catalogue, ask, ask.reserve)
     connection = open_duckdb(setup.home)
+    standstill, close_life = open_standstill(setup.home)
     decider = Decider(
         ask=ask,
         batch_id=setup.batch_id,
@@ -130,9 +133,43 @@ def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], No
         segmenter=None if ask.reserve is None else BundleSegmenter(models.segmentation),
         name_of=lambda customer: decision_id(vault, ask.at, setup.batch_id, customer),
         tracking=open_tracking(vault),
+        standstill=standstill,
     )
     form = Form.of(catalogue, placement, content=ask.content)
-    return _open_stores(setup, Desk(ask, decider, form, setup.population, connection, NoHistories()))
+    desk = Desk(ask, decider, form, setup.population, connection, NoHistories())
+    work, close_stores = _open_stores(setup, desk)
+
+    def close() -> None:
+        close_stores()
+        close_life()
+
+    return work, close
+
+
+class StopsOfLedger:
+    """Says what is off now, by the ledger of models: it stays open as long as somebody may ask."""
+
+    def __init__(self, home: Home) -> None:
+        from serving.life_room import open_life
+
+        self._opened = ExitStack()
+        self._life = self._opened.enter_context(open_life(home))
+
+    def __call__(self) -> Standstill:
+        """Return what is off."""
+        return Standstill.of(self._life.book().stops.values())
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._opened.close()
+
+
+def open_standstill(home: Home) -> tuple[Callable[[], Standstill], Callable[[], None]]:
+    """Return what says what is off now, and what closes it; without a database nothing ever was."""
+    if not home.database.exists():
+        return nothing_stopped, lambda: None
+    stops = StopsOfLedger(home)
+    return stops, stops.close
 
 
 def decision_id(vault: Vault, at: datetime, batch_id: str, customer_id: str) -> str:

@@ -37,6 +37,10 @@ _OTHERS = frozenset(
         Reason.CONTACT_STORE_GONE,
         Reason.NO_CONSENT,
         Reason.OPTED_OUT,
+        Reason.ACTION_STOPPED,
+        Reason.ISSUE_STOPPED,
+        Reason.CHANNEL_STOPPED,
+        Reason.POLICY_STOPPED,
     }
 )
 _STOPS = np.array(sorted(_BY_POLICY | _BOUNDS | _OTHERS))
@@ -94,8 +98,8 @@ class Tally:
     fallbacks
         Per fallback action, how many customers get it.
     stopped
-        Per contact policy, exclusion set or kind of bound: for how many customers it stopped at least one
-        action.
+        Per contact policy, exclusion set, kind of bound or of what people stopped: for how many customers it
+        kept back at least one action.
     reasons
         Per reason of the placement, how many customers.
     """

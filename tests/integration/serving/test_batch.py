@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from moment import __version__
 from moment.home import Home
 from moment.progress import SILENT
 from serving.adapters.bundles import BundleScorer, BundleSegmenter
@@ -23,18 +22,24 @@ from serving.adapters.feast_reader import FeastReader
 from serving.adapters.memory import FixedClock
 from serving.adapters.sqlite_consents import SqliteConsents
 from serving.adapters.sqlite_contacts import SqliteContacts
+from serving.adapters.sqlite_keys import SqliteKeys
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.adapters.vault import Vault
 from serving.batch.opening import KEY_ID, Models, decision_id
 from serving.batch.starting import Batch, Typed, start
 from serving.batch_cli import batch
 from serving.bootstrap import load_catalogue, open_tracking
-from serving.ports import Scope
+from serving.life_room import open_life
+from serving.lifecycle import StopKind
+from serving.ports import Role, Scope
 from serving.records import DecisionRecord, Mode
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.decide import Decide
+from serving.use_cases.standstill import Standstill
+from serving.use_cases.version_set import Live, LiveState, VersionSet
 from tests.integration.serving.conftest import AT, CUSTOMERS, SETTINGS, YESTERDAY, Served
+from tests.unit.serving.life_kit import personal
 
 ROW = ("customer_id", "rank", "action", "treatment", "kind", "propensity", "priority", "action_probability",
        "reason")  # fmt: skip
@@ -51,16 +56,21 @@ def deciding(crowd: Served, database: Path, at: datetime) -> Iterator[tuple[Deci
     ledger = SqliteContacts(database, records.writer, vault)
     # Consents are those of the crowd, whatever database it is decided on
     consents = SqliteConsents(crowd.home.database, None, vault)
+    champion = VersionSet(
+        catalogue,
+        BundleScorer(models.propensity, catalogue.actions),
+        BundleSegmenter(models.segmentation),
+        models.versions(catalogue),
+    )
+    with open_life(Home(database.parent, database.parent)) as life:
+        standstill = Standstill.of(life.book().stops.values())
     decide = Decide(
-        catalogue=catalogue,
+        live=LiveState(Live(champion, standstill=standstill)),
         features=FeastReader(crowd.store),
-        segmenter=BundleSegmenter(models.segmentation),
-        scorer=BundleScorer(models.propensity, catalogue.actions),
         ledger=ledger,
         records=records,
         clock=FixedClock(at),
         ids=lambda _: "",
-        code_version=__version__,
         consents=consents,
         tracking=open_tracking(vault),
     )
@@ -304,6 +314,70 @@ def test_what_changed_meanwhile_is_decided_again(crowd: Served, contacted: Home,
         for name, action in given
         if name == one and (other, action) in given
     ]
+
+
+def stop(home: Home, kind: StopKind, name: str) -> None:
+    """Stop something in the name of a person."""
+    with open_life(home) as life, closing(SqliteKeys(home.database)) as keys:
+        life.stop(kind, name, "the price was wrong", personal(keys, "Ada Byron", Role.RISK_OFFICER))
+
+
+class AtTheSecondChunk:
+    """A progress bar at whose second step somebody does something."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self.steps = 0
+        self.act = act
+
+    def advance(self, amount: float = 1, *, note: str | None = None) -> None:  # noqa: ARG002
+        self.steps += 1
+        if self.steps == 2:
+            self.act()
+
+
+def test_what_is_stopped_is_offered_to_nobody_whole_batch_or_single(
+    crowd: Served, contacted: Home, tmp_path: Path
+) -> None:
+    home = copied(contacted, tmp_path)
+    stop(home, StopKind.ACTION, "beef")
+    out = tmp_path / "plan.parquet"
+    begun = begin(typed(out), home)
+    tally = begun.run(SILENT)
+    with deciding(crowd, copied(home, tmp_path / "single").database, AT) as (decide, _):
+        records = [ask_one(decide, one, id_of(begun, one)) for one in CUSTOMERS]
+    expected = [row for record in records for row in told(record)]
+    assert [{name: row[name] for name in ROW} for row in rows(out)] == expected
+    assert "beef" not in {row["action"] for row in expected}
+    assert tally.stopped["action stopped"] > 0
+    assert {"bacon", "hello"} <= {row["action"] for row in expected}
+
+
+def test_a_stop_holds_from_the_next_thousand_of_a_running_batch(contacted: Home, tmp_path: Path) -> None:
+    home = copied(contacted, tmp_path)
+    out = tmp_path / "reserved.parquet"
+    begun = begin(typed(out, reserve=timedelta(hours=48), chunk=250), home)
+    begun.run(AtTheSecondChunk(lambda: stop(home, StopKind.CHANNEL, "web")))
+    given = [row["customer_id"] for row in rows(out) if row["action"] is not None]
+    assert given
+    assert set(given) <= set(CUSTOMERS[:500])
+    after = SqliteRecords(home.database, Vault.open(home)).find(id_of(begun, CUSTOMERS[-1]))
+    assert after is not None
+    assert [(stop.kind, stop.name) for stop in after.stops] == [("channel", "web")]
+
+
+def test_without_the_propensity_model_what_must_go_out_and_fallbacks_are_left(
+    contacted: Home, tmp_path: Path
+) -> None:
+    home = copied(contacted, tmp_path)
+    stop(home, StopKind.MODEL, "propensity")
+    stop(home, StopKind.MODEL, "segmentation")
+    out = tmp_path / "reserved.parquet"
+    begun = begin(typed(out, reserve=timedelta(hours=48)), home)
+    begun.run(SILENT)
+    assert {row["kind"] for row in rows(out)} <= {"mandatory", "fallback", None}
+    record = SqliteRecords(home.database, Vault.open(home)).find(id_of(begun, CUSTOMERS[1]))
+    assert record is not None
+    assert (record.segment, record.scored.candidate) == (None, [])
 
 
 def test_the_command_says_what_it_came_to_and_what_to_do_next(
