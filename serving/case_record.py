@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from serving.case_words import age_of, instant, number, value_of, verdict_word
 from serving.decision.values import FeatureState
 from serving.markup import Content, Html, facts, join, table, tag
+from serving.records import DecisionRecord
 from serving.use_cases.case import Case, FeatureInUse
 from serving.use_cases.deciding_again import ScoresFrom
 from serving.use_cases.replay import ReplayVerdict
@@ -17,6 +18,8 @@ _STATES = {
     FeatureState.EXPIRED: "too old, so not used",
     FeatureState.MASKED: "hidden: no consent",
 }
+_APPROVALS = {"none": "none: nobody had approved it", "approved": "approved", "expired": "had expired"}
+_UNTOLD = "not recorded"
 _SCORES = {
     ScoresFrom.MODEL: "The model was asked again.",
     ScoresFrom.RECORD: "The recorded scores were taken; the model was not asked again.",
@@ -136,20 +139,30 @@ def asked(case: Case) -> Html:
             ("Exploration", record.exploration or "-"),
             ("Chance of the whole answer", number(record.joint_probability)),
             ("Seed of chance", tag("code", str(record.seed))),
+            ("Stopped at that moment, by whose entry in the ledger", _stops(record) or "nothing"),
         ]
     )
+
+
+def _stops(record: DecisionRecord) -> list[Html]:
+    return [
+        tag("div", f"{stop.kind} ", tag("code", stop.name), " (", tag("code", stop.stop_id), ")")
+        for stop in record.stops
+    ]
 
 
 def made_by(case: Case) -> Html:
     """Return versions with their digests and state of approval, and how long it took."""
     record = case.recalled.record
     versions = record.versions
+    told = {model: _APPROVALS.get(state, state) for model, state in record.approvals.items()}
     rows = [
-        ("catalogue", versions.catalogue, case.recalled.catalogue.name),
-        ("propensity model", versions.propensity, ""),
-        ("segmentation model", versions.segmentation, ""),
-        ("feature contract", versions.contract, ""),
-        ("Moment", versions.code, ""),
+        ("next-best-action policy", versions.policy or "-", "", told.get("next-best-action", _UNTOLD)),
+        ("its catalogue", versions.catalogue, case.recalled.catalogue.name, "with the policy"),
+        ("propensity model", versions.propensity, "", told.get("propensity", _UNTOLD)),
+        ("segmentation model", versions.segmentation, "", told.get("segmentation", _UNTOLD)),
+        ("feature contract", versions.contract, "", "with the models"),
+        ("Moment", versions.code, "", "-"),
     ]
     took = ", ".join(f"{stage} {spent:g} ms" for stage, spent in record.latency_ms.items())
     return join(
@@ -157,11 +170,11 @@ def made_by(case: Case) -> Html:
             table(
                 "Versions that decided",
                 ("Part", "Digest or version", "Name", "Approval"),
-                [(part, tag("code", digest), name, "none is recorded") for part, digest, name in rows],
+                [(part, tag("code", digest), name, approval) for part, digest, name, approval in rows],
             ),
             tag(
                 "p",
-                "This Moment keeps no ledger of approvals: who let these decide is not recorded here.",
+                "Approval is as it was when this was decided; `moment models show` tells who gave it.",
                 class_="soft",
             ),
             facts(

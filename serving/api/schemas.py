@@ -204,7 +204,7 @@ class CandidateScores(Struct, frozen=True):
 
 
 class BoundReached(Struct, frozen=True):
-    """A contact policy, exclusion, budget or volume that stopped a candidate: what it found, its bound."""
+    """What held a candidate back, and its bound: a contact policy, exclusion, budget, volume or stop."""
 
     kind: str
     name: str

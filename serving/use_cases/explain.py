@@ -8,6 +8,7 @@ from moment.errors import InvalidRequest
 from serving.decision.catalogue import Catalogue
 from serving.decision.explanation import Explanation, explain
 from serving.decision.parsing import nearest
+from serving.records import RecordedStop
 from serving.use_cases.access import Caller
 from serving.use_cases.recall import Recall, Recalled
 
@@ -61,6 +62,9 @@ def check_action(catalogue: Catalogue, action_id: str) -> None:
 
 def _absence(recalled: Recalled, action_id: str) -> str:
     """Return why an action was no candidate: every other than a fallback is one, for each placement."""
+    stop = _stop_of(recalled, action_id)
+    if stop is not None:
+        return f"{action_id} is a fallback, and {stop.kind} `{stop.name}` was stopped ({stop.stop_id})"
     filled = [
         placement.name
         for placement in recalled.record.placements
@@ -72,3 +76,11 @@ def _absence(recalled: Recalled, action_id: str) -> str:
             f"{action_id} is the fallback of {', '.join(filled)}: nothing that competes was left for a slot"
         )
     return f"{action_id} is a fallback: it does not compete, and no slot was left for it"
+
+
+def _stop_of(recalled: Recalled, action_id: str) -> RecordedStop | None:
+    """Return the stop that took a fallback off, if one did."""
+    record = recalled.record
+    action = recalled.catalogue.action(action_id)
+    names = {"action": action_id, "issue": action.issue, "channel": record.channel}
+    return next((stop for stop in record.stops if names.get(stop.kind) == stop.name), None)
