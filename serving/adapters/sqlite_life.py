@@ -11,7 +11,7 @@ from pathlib import Path
 from moment.errors import DependencyError
 from serving.adapters.database import PerThread, connect
 from serving.adapters.identifiers import utc_now
-from serving.adapters.life_chain import Believed, Head, check_chain, decoded, link
+from serving.adapters.life_chain import Believed, Head, broken, check_chain, decoded, link
 from serving.lifecycle import Book
 from serving.lifecycle.acts import AnyAct
 from serving.ports import Clock, Keys
@@ -19,6 +19,7 @@ from serving.ports.life import Signed, Signer
 
 _SEQ = "SELECT seq FROM life_head"
 _HEAD = "SELECT seq, digest, signature FROM life_head"
+_ANY = "SELECT 1 FROM life_entries LIMIT 1"
 _READ = """
 SELECT seq, content, previous, digest, signature, public_key FROM life_entries WHERE seq > ? ORDER BY seq
 """
@@ -131,12 +132,21 @@ class SqliteLife:
 
 def _head(connection: sqlite3.Connection) -> Head:
     row = connection.execute(_HEAD).fetchone()
+    if row is None and connection.execute(_ANY).fetchone() is not None:
+        raise broken("the end of the ledger of models is gone")
     return Head() if row is None else Head(*row)
 
 
 def _entries(connection: sqlite3.Connection, after: int) -> tuple[Signed, ...]:
     rows = connection.execute(_READ, (after,)).fetchall()
-    return tuple(Signed(decoded(seq, content), content, *rest) for seq, content, *rest in rows)
+    return tuple(_signed(*row) for row in rows)
+
+
+def _signed(seq: int, *stored: bytes) -> Signed:
+    if not all(isinstance(one, bytes) for one in stored):
+        raise broken(f"entry {seq} of the ledger of models was changed")
+    content, *rest = stored
+    return Signed(decoded(seq, content), content, *rest)
 
 
 @contextmanager
