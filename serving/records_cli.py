@@ -48,7 +48,9 @@ def prune(*, dry_run: bool, as_json: bool) -> None:
             done = pruning.due()
         else:
             due = pruning.due().pruned
-            with step("Forget what is due", total=due.personal + due.records) as bar:
+            with step(
+                "Forget what is due", total=due.personal + due.records + due.events + due.reports
+            ) as bar:
                 done = pruning(bar.advance)
     finally:
         close()
@@ -112,6 +114,9 @@ def _tell(home: Home, done: Forgotten, retention: Retention, *, dry_run: bool) -
     click.echo(
         f"{said}: {pruned.personal:,} personal parts (after {retention.personal} days), "
         f"{pruned.records:,} whole records (live after {retention.records} days, test after {retention.test})"
+    )
+    click.echo(
+        f"  {pruned.events:,} events, {pruned.reports:,} reports of outcomes whose decision never turned up"
     )
     if not dry_run:
         click.echo(f"  with them {pruned.contacts:,} contacts, {pruned.outcomes:,} outcomes")

@@ -39,7 +39,18 @@ _FORGET_CONTACTS = "DELETE FROM contacts WHERE tracking_id >= ? AND tracking_id 
 _FORGET_OUTCOMES = "DELETE FROM outcomes WHERE tracking_id >= ? AND tracking_id < ?"
 _FORGET_REPORTS = "DELETE FROM outcome_reports WHERE decision_id = ?"
 _FORGET_CROSSED = "DELETE FROM crossed_decisions WHERE decision_id = ?"
+_FORGET_SHADOWS = "DELETE FROM shadows WHERE decision_id = ?"
 _FORGET_DAYS = "DELETE FROM customer_keys WHERE customer_ref >= 'anon:' AND customer_ref < ?"
+_DUE_EVENTS = "FROM events WHERE mode = ? AND received_at < ?"
+_COUNT_EVENTS = f"SELECT COUNT(*) {_DUE_EVENTS}"
+# What is folded already; nobody folds it twice, since positions only grow
+_FORGET_EVENTS = f"DELETE FROM events WHERE position IN (SELECT position {_DUE_EVENTS} LIMIT ?)"  # noqa: S608
+_DUE_REPORTS = "FROM outcome_reports WHERE state = 'waiting' AND received_at < ?"
+_COUNT_REPORTS = f"SELECT COUNT(*) {_DUE_REPORTS}"
+_FORGET_WAITING = f"""
+DELETE FROM outcome_reports WHERE (decision_id, tracking_id, event_ref) IN
+  (SELECT decision_id, tracking_id, event_ref {_DUE_REPORTS} LIMIT ?)
+"""  # noqa: S608 - of the text above
 _CITED = """
 SELECT versions, COUNT(*) FROM decisions JOIN decision_versions USING (version_id)
 GROUP BY version_id ORDER BY version_id
@@ -60,7 +71,9 @@ class SqliteRetention:
         def count(connection: sqlite3.Connection) -> Pruned:
             personal = connection.execute(_COUNT_PERSONAL, _between(expiry)).fetchone()[0]
             records = [connection.execute(_COUNT_RECORDS, due).fetchone()[0] for due in _whole(expiry)]
-            return Pruned(personal=personal, records=sum(records))
+            events = [connection.execute(_COUNT_EVENTS, due).fetchone()[0] for due in _events(expiry)]
+            reports = connection.execute(_COUNT_REPORTS, _between(expiry)[:1]).fetchone()[0]
+            return Pruned(personal=personal, records=sum(records), events=sum(events), reports=reports)
 
         return self._read(count)
 
@@ -96,9 +109,18 @@ def _prune(connection: sqlite3.Connection, expiry: Expiry, limit: int) -> Pruned
         for (decision_id,) in connection.execute(_DUE_RECORDS, (*due, left)).fetchall():
             pruned += _forget(connection, decision_id)
     if pruned == Pruned():
+        pruned = _forget_told(connection, expiry, limit)
+    if pruned == Pruned():
         # Days are forgotten last: until then their records are only due, and still opened
         return Pruned(keys=connection.execute(_FORGET_DAYS, (_oldest_day(expiry),)).rowcount)
     return pruned
+
+
+def _forget_told(connection: sqlite3.Connection, expiry: Expiry, limit: int) -> Pruned:
+    """Remove events, and reports whose decision never turned up."""
+    events = sum(connection.execute(_FORGET_EVENTS, (*due, limit)).rowcount for due in _events(expiry))
+    reports = connection.execute(_FORGET_WAITING, (to_microseconds(expiry.personal), limit)).rowcount
+    return Pruned(events=events, reports=reports)
 
 
 def _forget(connection: sqlite3.Connection, decision_id: str) -> Pruned:
@@ -110,6 +132,7 @@ def _forget(connection: sqlite3.Connection, decision_id: str) -> Pruned:
     outcomes = connection.execute(_FORGET_OUTCOMES, offers).rowcount
     connection.execute(_FORGET_REPORTS, (decision_id,))
     connection.execute(_FORGET_CROSSED, (decision_id,))
+    connection.execute(_FORGET_SHADOWS, (decision_id,))
     connection.execute(_FORGET_RECORD, (decision_id,))
     return Pruned(records=1, contacts=contacts, outcomes=outcomes)
 
@@ -122,6 +145,11 @@ def _between(expiry: Expiry) -> tuple[int, int]:
 def _whole(expiry: Expiry) -> tuple[tuple[Mode, int], ...]:
     """Return before when whole records are due, by mode."""
     return (Mode.LIVE, to_microseconds(expiry.records)), (Mode.TEST, to_microseconds(expiry.test))
+
+
+def _events(expiry: Expiry) -> tuple[tuple[Mode, int], ...]:
+    """Return before when events are due, by mode."""
+    return (Mode.LIVE, to_microseconds(expiry.personal)), (Mode.TEST, to_microseconds(expiry.test))
 
 
 def _oldest_day(expiry: Expiry) -> str:

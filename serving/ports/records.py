@@ -104,11 +104,12 @@ class Expiry:
     Parameters
     ----------
     personal
-        For the personal part of live records.
+        For the personal part of live records, events told in live mode, and reports of outcomes whose
+        decision never turned up.
     records
         For live records as a whole, with the contacts and outcomes of their offers.
     test
-        For those of test traffic.
+        For records and events of test traffic.
     """
 
     personal: datetime
@@ -118,13 +119,19 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How much was removed, or is due: personal parts, whole records, contacts, outcomes, keys of days."""
+    """How much was removed, or is due.
+
+    Personal parts, whole records, contacts, outcomes, keys of days, events, and reports of outcomes that wait
+    no longer.
+    """
 
     personal: int = 0
     records: int = 0
     contacts: int = 0
     outcomes: int = 0
     keys: int = 0
+    events: int = 0
+    reports: int = 0
 
     def __add__(self, other: Pruned) -> Pruned:
         pairs = zip(astuple(self), astuple(other), strict=True)
@@ -135,7 +142,7 @@ class RetainedRecords(Protocol):
     """What a store forgets when its time has come."""
 
     def due(self, expiry: Expiry) -> Pruned:
-        """Return how many personal parts and whole records are due; of what hangs on them, nothing."""
+        """Return how much is due, but for what hangs on whole records."""
         ...
 
     def prune(self, expiry: Expiry, limit: int) -> Pruned:

@@ -20,7 +20,7 @@ class Retention:
     Parameters
     ----------
     personal
-        The personal part of live records.
+        The personal part of live records, events, and reports of outcomes nobody waits for any more.
     records
         Live records as a whole, with all that hangs on them: what limits look back on, too.
     test
@@ -90,5 +90,5 @@ class PruneRecords:
         expiry, total = self.expiry(), Pruned()
         while (some := self.records.prune(expiry, AT_ONCE)) != Pruned():
             total += some
-            told(some.personal + some.records)
+            told(some.personal + some.records + some.events + some.reports)
         return Forgotten(total, Kept(self.records.cited()), self.records.compact())

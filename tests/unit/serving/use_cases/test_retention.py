@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from moment.home import Home
 from serving.adapters.database import connect, migrate, overwrite
+from serving.adapters.instants import to_microseconds
 from serving.adapters.memory import FixedClock
 from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
@@ -262,3 +263,31 @@ def test_a_home_without_a_database_has_nothing_due(tmp_path: Path, monkeypatch: 
     told = CliRunner().invoke(records_command, ["prune"])
     assert told.exit_code == 0
     assert "Removed: 0 personal parts (after 365 days), 0 whole records (live after 1095 days" in told.stdout
+
+
+def test_events_and_reports_nobody_waits_for_are_forgotten_in_their_time(house: House) -> None:
+    told = {"new": ("live", 9.9), "old": ("live", 10.1), "tried": ("test", 4.9), "tested": ("test", 5.1)}
+    with closing(sqlite3.connect(house.home.database)) as connection, connection:
+        for name, (mode, age) in told.items():
+            received = to_microseconds(NOW - age * DAY)
+            connection.execute(
+                "INSERT INTO events "
+                "(mode, event_ref, customer_ref, key_id, kind, occurred_at, received_at, body) "
+                "VALUES (?, ?, 'anna', 'key', 'page_view', 0, ?, x'00')",
+                (mode, name, received),
+            )
+        for state, age in (("waiting", 9.9), ("waiting", 10.1), ("counted", 10.1)):
+            connection.execute(
+                "INSERT INTO outcome_reports "
+                "(decision_id, tracking_id, event_ref, kind, occurred_at, reported_at, received_at, late, "
+                "state) VALUES ('lost', 'lost.1', ?, 'clicked', 0, 0, ?, 0, ?)",
+                (f"{state} {age}", to_microseconds(NOW - age * DAY), state),
+            )
+    assert house.prune.due().pruned == Pruned(events=2, reports=1)
+    assert house.prune().pruned == Pruned(events=2, reports=1)
+    assert house.rows("SELECT event_ref FROM events ORDER BY position") == [("new",), ("tried",)]
+    assert house.rows("SELECT event_ref FROM outcome_reports ORDER BY 1") == [
+        ("counted 10.1",),
+        ("waiting 9.9",),
+    ]
+    assert house.prune().pruned == Pruned()
