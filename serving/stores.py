@@ -14,6 +14,7 @@ from serving.adapters.sqlite_events import KeptStates, SqliteEvents
 from serving.adapters.sqlite_identities import SqliteIdentities
 from serving.adapters.sqlite_outcomes import SqliteOutcomes
 from serving.adapters.sqlite_records import SqliteRecords
+from serving.adapters.sqlite_shadows import SqliteShadows
 from serving.adapters.vault import Vault
 from serving.telemetry import Telemetry
 
@@ -31,6 +32,7 @@ class Stores:
     realtime: RealtimeReader
     pusher: RealtimePusher
     events: SqliteEvents
+    shadows: SqliteShadows
 
     def close(self) -> None:
         """Write what waits and close them, what feeds others first."""
@@ -40,6 +42,7 @@ class Stores:
         self.identities.close()
         self.outcomes.close()
         self.records.close()
+        self.shadows.close()
         self.ledger.close()
 
 
@@ -66,4 +69,5 @@ def open_stores(home: Home, features: FeatureStore, telemetry: Telemetry) -> Sto
         realtime=RealtimeReader(features, home.database, vault),
         pusher=pusher,
         events=SqliteEvents(records.writer, vault, pusher.announce),
+        shadows=SqliteShadows(home.database, records.writer),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from moment import __version__
@@ -67,6 +67,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
     from serving.adapters.catalogue_files import CatalogueFiles
     from serving.life_room import open_life
     from serving.stores import open_stores
+    from serving.use_cases.shadowing import Shadowing
 
     _check_trained(home)
     migrate(home.database)
@@ -78,7 +79,9 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         closing.callback(succession.close)
         stores = open_stores(home, features.store, telemetry)
         closing.callback(stores.close)
-        decide = _open_decide(settings, telemetry, succession, features, stores)
+        shadowing = Shadowing(stores.shadows, telemetry)
+        closing.callback(shadowing.close)
+        decide = replace(_open_decide(settings, telemetry, succession, features, stores), shadowing=shadowing)
         closing.callback(decide.hands.close)
         rights = _open_rights(home, stores.vault, decide, features)
         closing.callback(rights.close)
