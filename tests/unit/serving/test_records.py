@@ -27,6 +27,7 @@ def test_a_record_of_format_1_reads_as_it_was_meant() -> None:
     record = load(stored())
     assert (record.format, record.decision_id, record.attempt) == (1, "decision-1", 1)
     assert (record.experiments, record.control, record.held_out, record.used) == ((), False, False, {})
+    assert (record.stops, record.approvals, record.versions.policy) == ((), {}, "")
     offers = record.placements[0].offers
     assert [(offer.action, offer.expires_at, offer.reserved_until) for offer in offers] == [
         ("coupon-tea", datetime(2026, 5, 1, 19, tzinfo=UTC), None),
