@@ -11,12 +11,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from moment.errors import StepMissing
+from moment.errors import MomentError, StepMissing
 from moment.home import Home
 from serving.bundles.manifest import current, make_current
 from serving.bundles.signing import TRUST_FILE, TRUST_VARIABLE
@@ -94,6 +94,14 @@ def settle(source: Path, environment: MutableMapping[str, str] | None = None) ->
     environment[VARIABLE] = str(source / FOLDER)
     if hasattr(time, "tzset"):
         time.tzset()
+
+
+def or_refuse(act: Callable[[], object]) -> None:
+    """Do what comes before a service starts; where it fails, end this process with one line that says why."""
+    try:
+        act()
+    except MomentError as refusal:
+        raise SystemExit(f"moment: {refusal}") from None
 
 
 def in_service(home: Home, book: Book, model: Model) -> Path:

@@ -55,6 +55,7 @@ def _leave() -> None:
 @bentoml.service(
     name="Decisioning",
     workers=_settings.workers,
+    http={"host": _settings.host, "port": _settings.port},
     # Each request leaves a timer behind for this long, so it is short; our own limits are shorter
     traffic={"timeout": 15},
     # What these would write or count is personal, or comes from Moment's own log
@@ -87,6 +88,15 @@ class Decisioning:
         # What was imported lives as long as the worker: looking through it again and again costs 20 ms a time
         gc.collect()
         gc.freeze()
+
+    @bentoml.on_deployment
+    @staticmethod
+    def prepare() -> None:
+        """Once, before any worker: let what a Bento brought serve where the home names no champion."""
+        from moment.home import Home
+        from serving.packaged import move_in, or_refuse
+
+        or_refuse(lambda: move_in(Home.find()))
 
     @bentoml.on_shutdown
     def close(self) -> None:

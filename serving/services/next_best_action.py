@@ -12,7 +12,7 @@ import bentoml
 from serving.lifecycle import Model
 from serving.services.batching import MAX_BATCH_ROWS, MAX_LATENCY_MS, ROUTE
 from serving.services.front import Front, InFront
-from serving.services.opening import refuse_or_go, scoring_settings
+from serving.services.opening import check_door, scoring_settings
 
 _settings = scoring_settings()
 _front = Front()
@@ -54,7 +54,7 @@ class NextBestAction:
     @staticmethod
     def check() -> None:
         """Refuse to start where no key opens the door."""
-        refuse_or_go(_settings)
+        check_door(_settings)
 
     @bentoml.api(
         route=ROUTE, batchable=True, batch_dim=0, max_batch_size=MAX_BATCH_ROWS, max_latency_ms=MAX_LATENCY_MS

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moment.errors import DependencyError, MomentError
+from moment.errors import DependencyError
 from moment.home import Home
 from serving.bundles.manifest import current
 from serving.bundles.signing import TRUST_VARIABLE, Trust
 from serving.lifecycle import Model
-from serving.packaged import Packaged, book_of, in_service
+from serving.packaged import Packaged, book_of, in_service, or_refuse
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,20 +37,11 @@ def scoring_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return replace(settings, max_body_bytes=_MAX_BODY_BYTES)
 
 
-def refuse_or_go(settings: Settings) -> None:
-    """Refuse to start without a key, once for all workers: the message is one line.
-
-    Raises
-    ------
-    SystemExit
-        With the line that names what is missing.
-    """
+def check_door(settings: Settings) -> None:
+    """Refuse to start without a key, once for all workers: this ends the process with one line."""
     from serving.services.doors import open_door
 
-    try:
-        open_door(Home.find(), settings).close()
-    except MomentError as refusal:
-        raise SystemExit(f"moment: {refusal}") from None
+    or_refuse(lambda: open_door(Home.find(), settings).close())
 
 
 @dataclass(frozen=True, slots=True)
