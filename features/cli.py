@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from features.features_cli import features
 if TYPE_CHECKING:
     from features.ingest import IngestReport
     from features.sources import Source
+    from moment.offices import Offices
+
+DECISION_RECORDS = "decision-records"
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 
@@ -37,6 +41,7 @@ def ingest() -> None:
     Examples:
       moment ingest complete-journey
       moment ingest folder ./shop
+      moment ingest decision-records
     """  # noqa: D301 - click reads the escaped b as "keep these lines as they are"
 
 
@@ -72,6 +77,33 @@ def folder(path: Path, *, as_json: bool) -> None:
     _ingest(FolderSource.open(path), as_json=as_json)
 
 
+@ingest.command(DECISION_RECORDS)
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Only what was decided from that day on, UTC; what is in the lake of earlier decisions leaves it.",
+)
+@_JSON
+def decision_records(since: datetime | None, *, as_json: bool) -> None:
+    """Ingest what Moment itself decided, what was shown of it, and what was answered.
+
+    Only live traffic and offers that arbitration picked; no fallback, nothing forced, nobody who was erased.
+    An offer whose attribution window is still open is there without its end: nobody knows yet whether it
+    will be answered. `moment retrain` does this first.
+
+    \b
+    Example:
+      moment ingest decision-records --since 2026-01-01
+    """  # noqa: D301
+    from features.sources.decision_records import DecisionRecords
+    from moment.home import Home
+
+    offices: Offices = click.get_current_context().obj
+    from_day = None if since is None else since.replace(tzinfo=UTC)
+    with offices.decided(Home.find(), from_day) as decided:
+        _ingest(DecisionRecords(decided), as_json=as_json)
+
+
 def _ingest(source: Source, *, as_json: bool) -> None:
     from features.ingest import ingest as bring_in
     from moment.home import Home
@@ -86,6 +118,8 @@ def _ingest(source: Source, *, as_json: bool) -> None:
 def consents_note(source: Source) -> str:
     """Return in a line what is known of the customers' consents."""
     declared = source.declarations.get("consents")
+    if source.name == DECISION_RECORDS:
+        return "Each row holds what its customer had consented to when it was decided."
     if declared is None:
         return (
             "No consents: until a table `consents` or PUT /v1/customers/{id}/consents grants some, decisions "

@@ -35,6 +35,7 @@ __all__ = [
     "build",
     "newest_served",
     "plan",
+    "plan_asked",
     "plan_for",
     "snapshot_file",
     "snapshot_times",
@@ -101,6 +102,7 @@ def build(
     since: datetime | None = None,
     until: datetime | None = None,
     every: timedelta = EVERY,
+    times: Sequence[datetime] | None = None,
     step: Step = SILENT,
 ) -> BuildReport:
     """Make the snapshots that are missing.
@@ -115,6 +117,8 @@ def build(
         Only times in [since, until]; ``until`` itself is one. Default: all the lake's facts.
     every
         Time between snapshots.
+    times
+        These times and no others, whatever else is given.
     step
         Told of each time done; `plan_for` says how many there are.
 
@@ -123,7 +127,8 @@ def build(
     StepMissing
         Nothing has been ingested.
     """
-    times = plan_for(home, since=since, until=until, every=every)
+    if times is None:
+        times = plan_for(home, since=since, until=until, every=every)
     backend = lake.ibis_backend(home)
     try:
         return _build(home, backend, views, times, step)
@@ -159,6 +164,34 @@ def plan_for(
         raise DependencyError(f"no table in {home.lake} has a row that happened at a time; ingest a source")
     times = plan(first.replace(tzinfo=UTC), until or last.replace(tzinfo=UTC), every)
     return tuple(time for time in times if since is None or time >= since)
+
+
+def plan_asked(home: Home, *, back: timedelta = timedelta()) -> tuple[datetime, ...]:
+    """Return the times of the plan that training asks for: the newest before each presentation, and the last.
+
+    A year of history and a decision ten years later then cost two years of snapshots, not ten.
+
+    Parameters
+    ----------
+    home
+        Where the lake is.
+    back
+        The last one so long before the end is among them, too.
+
+    Raises
+    ------
+    StepMissing, DependencyError
+        As `plan_for` does.
+    """
+    planned = plan_for(home)
+    with lake.connect(home) as connection:
+        found = connection.execute("SELECT DISTINCT date_trunc('minute', occurred_at) FROM presentations")
+        asked = [row[0].replace(tzinfo=UTC) for row in found.fetchall()]
+    end = planned[-1] + SERVING_LAG
+    minute = timedelta(minutes=1)
+    served = {newest_served(planned, at) for one in asked for at in (one, one + minute)}
+    served |= {newest_served(planned, end), newest_served(planned, end - back)}
+    return tuple(sorted(at for at in served if at is not None))
 
 
 def _build(

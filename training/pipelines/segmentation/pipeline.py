@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from features import lake
+from features.contract import FeatureContract
 from features.snapshots import SERVING_LAG, snapshot_times
 from features.store import FeatureStore
 from moment.errors import InvariantViolation, StepMissing
@@ -133,7 +134,7 @@ def train(
 
 
 def _customers(home: Home, store: FeatureStore, settings: SegmentationSettings) -> _Customers:
-    at = _newest_served(home, store)
+    at = _newest_served(home, store.contract)
     identities = _identities(home)
     weeks = timedelta(weeks=settings.compare_weeks)
     asked = pd.concat(
@@ -147,22 +148,31 @@ def _customers(home: Home, store: FeatureStore, settings: SegmentationSettings) 
     known = nodes.known(now)
     if not known.any():
         raise StepMissing("no customer has a feature to tell personas by", run="moment features build")
-    digest = hashlib.sha256(
-        f"{lake.digest(home)}{store.contract.digest()}{at.isoformat()}".encode()
-    ).hexdigest()
     return _Customers(
         as_of=at,
         identities=tuple(name for name, there in zip(identities, known, strict=True) if there),
         now=now.loc[known].reset_index(drop=True),
         before=before.loc[known].reset_index(drop=True),
         asked=len(identities),
-        digest=digest,
+        digest=newest_digest(home, store.contract),
     )
 
 
-def _newest_served(home: Home, store: FeatureStore) -> datetime:
+def newest_digest(home: Home, contract: FeatureContract) -> str:
+    """Return the SHA-256 of what a segmentation would be made from now: lake, features and their time.
+
+    Raises
+    ------
+    StepMissing
+        Nothing is ingested, or no features are built.
+    """
+    at = _newest_served(home, contract)
+    return hashlib.sha256(f"{lake.digest(home)}{contract.digest()}{at.isoformat()}".encode()).hexdigest()
+
+
+def _newest_served(home: Home, contract: FeatureContract) -> datetime:
     """Return when the newest snapshot of every view was served."""
-    times = [snapshot_times(home, view) for view in sorted({spec.view for spec in store.contract})]
+    times = [snapshot_times(home, view) for view in sorted({spec.view for spec in contract})]
     if not all(times):
         raise StepMissing("no features are built", run="moment features build")
     return min(view[-1] for view in times) + SERVING_LAG
