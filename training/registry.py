@@ -2,7 +2,10 @@
 
 A registered version is the bundle itself, wrapped as a ``pyfunc`` whose loader is this module: no pickle is
 written or read, and ``mlflow.pyfunc.load_model("models:/propensity@champion")`` verifies the bundle as
-serving does.
+serving does. Which version is the champion says the ledger; :mod:`training.mirror` shows it here.
+
+A decision policy is registered as the files of its bundle, without a ``predict``: it decides on a customer's
+history, consents and the scores of a model, which no frame of rows holds.
 """
 
 from __future__ import annotations
@@ -29,11 +32,12 @@ from training.tracking import connect
 if TYPE_CHECKING:
     import pandas as pd
 
-CHAMPION = "champion"
+POLICY = "next-best-action"
 
 TITLES = {
     "propensity": "Calibrated chance that an action presented to this customer in this context is answered.",
     "segmentation": "Personas: which kind of customer this is.",
+    "next-best-action": "The decision policy: the whole catalogue, arbitration and exploration.",
 }
 
 
@@ -48,8 +52,8 @@ class Registered:
 def register(home: Home, bundle: Path) -> Registered:
     """Register a bundle as the newest version of its model, within the run that is being recorded.
 
-    Until the life of a model is kept by its own ledger, the newest version is the champion at once, tagged
-    ``approval: none``. A bundle registered before keeps its number.
+    It is nothing but there: what state it is in is shown later, from the ledger. A bundle registered before
+    keeps its number.
 
     Parameters
     ----------
@@ -64,7 +68,6 @@ def register(home: Home, bundle: Path) -> Registered:
     number = _number_of(client, manifest)
     if number is None:
         number = _create(mlflow, client, bundle, manifest)
-    client.set_registered_model_alias(manifest.model, CHAMPION, number)
     return Registered(manifest.model, number)
 
 
@@ -81,6 +84,27 @@ def _number_of(client: Any, manifest: Manifest) -> str | None:  # noqa: ANN401 -
 
 
 def _create(mlflow: Any, client: Any, bundle: Path, manifest: Manifest) -> str:  # noqa: ANN401
+    """Put a bundle into the registry and return its number there."""
+    source = (_log_files if manifest.model == POLICY else _log_model)(mlflow, bundle, manifest)
+    if not client.search_registered_models(f"name='{manifest.model}'"):
+        client.create_registered_model(manifest.model, description=TITLES.get(manifest.model, ""))
+    created = client.create_model_version(
+        manifest.model,
+        tags={"bundle": manifest.version, "digest": manifest.digest, "kind": manifest.kind},
+        **source,
+    )
+    return str(created.version)
+
+
+def _log_files(mlflow: Any, bundle: Path, manifest: Manifest) -> dict[str, str]:  # noqa: ANN401, ARG001
+    """Keep the files of a bundle with the run."""
+    mlflow.log_artifacts(str(bundle), "bundle")
+    run = mlflow.active_run().info
+    return {"source": f"{run.artifact_uri}/bundle", "run_id": run.run_id}
+
+
+def _log_model(mlflow: Any, bundle: Path, manifest: Manifest) -> dict[str, str]:  # noqa: ANN401
+    """Keep a bundle as a model that MLflow can load."""
     with warnings.catch_warnings():
         # MLflow asks for an input example and for Moment itself as an installed package
         warnings.simplefilter("ignore")
@@ -92,21 +116,7 @@ def _create(mlflow: Any, client: Any, bundle: Path, manifest: Manifest) -> str: 
             pip_requirements=[f"{name}=={version}" for name, version in sorted(manifest.libraries.items())],
             metadata={"bundle": manifest.version, "digest": manifest.digest},
         )
-    if not client.search_registered_models(f"name='{manifest.model}'"):
-        client.create_registered_model(manifest.model, description=TITLES.get(manifest.model, ""))
-    created = client.create_model_version(
-        manifest.model,
-        source=logged.model_uri,
-        run_id=logged.run_id,
-        model_id=logged.model_id,
-        tags={
-            "bundle": manifest.version,
-            "digest": manifest.digest,
-            "kind": manifest.kind,
-            "approval": "none",
-        },
-    )
-    return str(created.version)
+    return {"source": logged.model_uri, "run_id": logged.run_id, "model_id": logged.model_id}
 
 
 def _signature(mlflow: Any, bundle: Path, manifest: Manifest) -> Any:  # noqa: ANN401 - a vendor without types

@@ -132,6 +132,13 @@ def connect(home: Home) -> Any:  # noqa: ANN401 - a module without types
     return mlflow
 
 
+def failures(mlflow: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401 - a module without types
+    """Return what MLflow raises when its database or its files do not let it work."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
+
+
 @contextmanager
 def run(home: Home, experiment: str, *, name: str) -> Iterator[Run]:
     """Record a run of an experiment; an exception marks it failed and goes on.
