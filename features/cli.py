@@ -15,7 +15,6 @@ from features.features_cli import features
 if TYPE_CHECKING:
     from features.ingest import IngestReport
     from features.sources import Source
-    from moment.offices import Offices
 
 DECISION_RECORDS = "decision-records"
 
@@ -98,7 +97,7 @@ def decision_records(since: datetime | None, *, as_json: bool) -> None:
     from features.sources.decision_records import DecisionRecords
     from moment.home import Home
 
-    offices: Offices = click.get_current_context().obj
+    offices = click.get_current_context().obj
     from_day = None if since is None else since.replace(tzinfo=UTC)
     with offices.decided(Home.find(), from_day) as decided:
         _ingest(DecisionRecords(decided), as_json=as_json)

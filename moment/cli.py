@@ -36,6 +36,10 @@ COMMANDS: dict[str, Mounted] = {
     "train": Mounted(
         "training.cli", "Train a model: out of time, against simpler contenders, into a bundle and MLflow."
     ),
+    "retrain": Mounted(
+        "moment.retrain",
+        "Retrain: decisions and outcomes, features, models, gates; one at a time, resumable.",
+    ),
     "models": Mounted("moment.models", "Tell what is trained and what serves; approve, promote, roll back."),
     "findings": Mounted("serving.cli", "List, add and close findings."),
     "stop": Mounted("serving.cli", "Take an action, issue, channel or model off at once: one person."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from serving.models_cli import models as _models
+from training.reproduce_cli import reproduce
 
 
 @click.group()
@@ -14,3 +15,4 @@ def cli() -> None:
 
 models = click.Group("models", commands=dict(_models.commands), help=_models.help)
 cli.add_command(models)
+models.add_command(reproduce)

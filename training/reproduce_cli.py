@@ -21,9 +21,9 @@ _VERSION = 12
 def reproduce(name: str, version: str, *, as_json: bool) -> None:
     """Make VERSION of model NAME again of what is on record, and say whether it is the same to the bit.
 
-    Recorded parameters are fitted on recorded rows, without tuning and time budget; a next-best-action version
-    is built again of its own catalogue. Where the digest is another one, what is not as it was then is named,
-    and the exit is 1.
+    Recorded parameters are fitted on recorded rows, without tuning and time budget; a next-best-action
+    version is built again of its own catalogue. Where the digest is another one, what is not as it was then is
+    named, and the exit is 1.
 
     \b
     Example:
