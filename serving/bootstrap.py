@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from features.consents import CustomerLedger
     from serving.adapters.jwt_tokens import JwtTokens
     from serving.adapters.sqlite_journal import SqliteJournal
+    from serving.ports.shadows import ShadowRecords
     from serving.use_cases.access import Access
     from serving.use_cases.case import OpenCase
     from serving.use_cases.desk import Desk
@@ -123,6 +124,7 @@ class ReadingRoom:
     recall: Recall
     replay: Replay
     open_case: OpenCase
+    shadows: ShadowRecords
     close: Callable[[], None]
 
 
@@ -139,6 +141,7 @@ def open_reading_room(home: Home) -> ReadingRoom:
     from serving.adapters.model_archive import BundleArchive
     from serving.adapters.sqlite_outcomes import SqliteOutcomes
     from serving.adapters.sqlite_records import SqliteRecords
+    from serving.adapters.sqlite_shadows import SqliteShadows
     from serving.adapters.vault import Vault
     from serving.use_cases.case import OpenCase
     from serving.use_cases.recall import Recall
@@ -147,15 +150,17 @@ def open_reading_room(home: Home) -> ReadingRoom:
     keys, vault, models = open_keys(home), Vault.open(home), BundleArchive(home.bundles)
     records = SqliteRecords(home.database, vault)
     outcomes = SqliteOutcomes(home.database, records.writer, vault)
+    shadows = SqliteShadows(home.database, None)
     recall = Recall(records, CatalogueFiles(home.root / "catalogues"))
     replay = Replay(recall, models, __version__)
 
     def close() -> None:
+        shadows.close()
         outcomes.close()
         records.close()
         keys.close()
 
-    return ReadingRoom(recall, replay, OpenCase(replay, models, outcomes, keys, utc_now), close)
+    return ReadingRoom(recall, replay, OpenCase(replay, models, outcomes, keys, utc_now), shadows, close)
 
 
 def open_journal(home: Home) -> SqliteJournal:

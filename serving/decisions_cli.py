@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from serving.adapters.sqlite_journal import Recorded, SqliteJournal, Wanted
     from serving.bootstrap import ReadingRoom
+    from serving.ports.shadows import Shadow
     from serving.records import DecisionRecord
     from serving.use_cases.recall import Recalled
     from serving.use_cases.replay import Replayed
@@ -100,8 +101,9 @@ def show_decision(decision_id: str, *, everything: bool, as_json: bool) -> None:
 
     with reading() as room:
         recalled = room.recall.of(record_of(room, decision_id))
+        shadows = room.shadows.beside(decision_id)
     if as_json:
-        click.echo(_record_json(recalled))
+        click.echo(_record_json(recalled, shadows))
         return
     as_of = f"{recalled.record.decided_at:%Y-%m-%d %H:%M:%S %Z}"
     tell(recalled, explain(recalled.considered()), as_of=as_of, explain=True, everything=everything)
@@ -223,13 +225,16 @@ def _milliseconds(record: DecisionRecord) -> float:
     return sum(record.latency_ms.values())
 
 
-def _record_json(recalled: Recalled) -> str:
+def _record_json(recalled: Recalled, shadows: Sequence[Shadow]) -> str:
+    """Return the record, and where challengers were asked beside it what they said."""
     import msgspec
 
     from serving.api.answers import record_answer
 
-    answer = record_answer(recalled, views={}, scores=True)
-    return msgspec.json.format(msgspec.json.encode(answer), indent=1).decode()
+    told: dict[str, object] = msgspec.to_builtins(record_answer(recalled, views={}, scores=True))
+    if shadows:
+        told["shadows"] = [{"model": one.model, "digest": one.digest, "told": one.told} for one in shadows]
+    return msgspec.json.format(msgspec.json.encode(told), indent=1).decode()
 
 
 def _replay_json(replayed: Replayed) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import cast
 
 import msgspec
 from msgspec import UNSET
@@ -11,6 +12,7 @@ from msgspec import UNSET
 from features.contract import FeatureSpec
 from serving.api.customers_schemas import ErasureReceipt, StoreErased
 from serving.api.schemas import (
+    Approval,
     BoundReached,
     CandidateConsidered,
     CandidateScores,
@@ -39,6 +41,7 @@ from serving.records import DecisionRecord, Personal, RecordedOffer, RecordedPla
 from serving.use_cases.customers import CustomerView
 from serving.use_cases.erase import Receipt
 from serving.use_cases.recall import Recalled
+from serving.use_cases.version_set import worst_approval
 
 _NUMBERED = frozenset({Reason.BELOW_FLOOR, Reason.OUTRANKED, Reason.SHOWN})
 """Reasons whose words hold propensity and priority."""
@@ -63,6 +66,7 @@ def decision_answer(record: DecisionRecord) -> DecisionAnswer:
         profile=record.profile,
         experiments=record.experiments,
         degraded=record.degraded,
+        approval=cast("Approval", worst_approval(record.approvals)),
         versions=record.versions,
         mode=record.mode,
         segment=record.segment if scores else UNSET,
@@ -108,6 +112,8 @@ def record_answer(recalled: Recalled, *, views: dict[str, str], scores: bool) ->
         held_out=record.held_out,
         exploration=record.exploration,
         degraded=record.degraded,
+        stops=record.stops,
+        approvals=cast("dict[str, Approval]", record.approvals),
         versions=record.versions,
         attempt=record.attempt,
         seed=str(record.seed),

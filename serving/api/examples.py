@@ -12,7 +12,7 @@ _VERSIONS: JSON = {
     "propensity": "2fd4e1c67a2d28fced849ee1bb76e7392fd4e1c67a2d28fced849ee1bb76e739",
     "segmentation": "de9f2c7fd25e1b3afad3e85a0bd17d9bde9f2c7fd25e1b3afad3e85a0bd17d9b",
     "code": "0.1.0",
-    "policy": "",
+    "policy": "93a1f0c55b7e28fced849ee1bb76e73993a1f0c55b7e28fced849ee1bb76e739",
 }
 _DECISION = "0199f3c2-8b1a-7c44-9d0e-3f5a6b7c8d9e"
 _SCORES: JSON = {"propensity": 0.0214, "priority": 0.0642, "action_probability": 1.0}
@@ -37,6 +37,7 @@ def _answer(*, scores: bool = False) -> dict[str, JSON]:
         "profile": "known",
         "experiments": [{"layer": "ranking", "experiment": "push-loans", "arm": "as-is"}],
         "degraded": [],
+        "approval": "approved",
         "versions": _VERSIONS,
         "mode": "test",
     }
@@ -127,6 +128,8 @@ RECORDS: Mapping[str, JSON] = {
         "held_out": False,
         "exploration": "greedy",
         "degraded": [],
+        "stops": [{"stop_id": "stop_1f2e3d4c5b6a", "kind": "action", "name": "coupon-beef"}],
+        "approvals": {"segmentation": "approved", "propensity": "approved", "next-best-action": "approved"},
         "versions": _VERSIONS,
         "attempt": 1,
         "seed": "12053914811467353087",

@@ -10,11 +10,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from serving.decision.decision import FillReason, OfferKind
 from serving.decision.values import FeatureState, ProfileKind, Scalar, Stage
 from serving.ports import Identity, IdentityKind
-from serving.records import ExperimentArm, FunnelCounts, Mode, RecordedValue, Versions
+from serving.records import ExperimentArm, FunnelCounts, Mode, RecordedStop, RecordedValue, Versions
 
 MAX_PLACEMENTS = 10
 MAX_CONTEXT = 50
 MAX_WORD = 256
+
+Approval = Literal["approved", "none", "expired"]
+"""Whether a person approved what decides: ``none`` has, or the approval is ``expired``."""
 
 Identifier = Annotated[
     str,
@@ -175,13 +178,17 @@ class PlacementAnswered(Struct, frozen=True):
 
 
 class DecisionAnswer(Struct, frozen=True):
-    """What to show, the arm of each experiment the customer is in, and what Moment had to do without."""
+    """What to show, the arm of each experiment the customer is in, and what Moment had to do without.
+
+    `approval` is the worst of the three models': `expired`, `none` or `approved`.
+    """
 
     decision_id: str
     placements: tuple[PlacementAnswered, ...]
     profile: ProfileKind
     experiments: tuple[ExperimentArm, ...]
     degraded: tuple[str, ...]
+    approval: Approval
     versions: Versions
     mode: Mode
     segment: str | UnsetType | None = UNSET
@@ -263,7 +270,10 @@ class RecordedPlacementAnswered(Struct, frozen=True):
 
 
 class RecordAnswer(Struct, frozen=True):
-    """A recorded decision: what was asked, known, considered and answered, and by which versions."""
+    """A recorded decision: what was asked, known, considered and answered, and by which versions.
+
+    `stops` is all that was off then, `approvals` whether each model that decided was approved.
+    """
 
     decision_id: str
     mode: Mode
@@ -283,6 +293,8 @@ class RecordAnswer(Struct, frozen=True):
     held_out: bool
     exploration: str
     degraded: tuple[str, ...]
+    stops: tuple[RecordedStop, ...]
+    approvals: dict[str, Approval]
     versions: Versions
     attempt: int
     seed: str

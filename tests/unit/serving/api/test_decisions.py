@@ -30,6 +30,7 @@ def test_an_answer_has_exactly_the_promised_shape(counter: Counter, shop: Shop) 
         "profile",
         "experiments",
         "degraded",
+        "approval",
         "versions",
         "mode",
     ]
