@@ -55,13 +55,14 @@ def occasions(newest: datetime) -> tuple[Occasion, Occasion]:
 
 def visit(home: Home, key: Path, newest: datetime) -> None:
     """Ask the running service for each household on each occasion and print the answers."""
-    click.secho("5  What we do: decisions, asked over HTTP", bold=True)
+    click.secho("6  What we do: decisions, asked over HTTP", bold=True)
     with ExitStack() as running:
         with step("Start the service"):
             url = running.enter_context(running_service(home, log=home.root / "demo-service.log"))
         client = _Client(url, key.read_text().strip())
         click.echo(f"   {url}, key in {key} (a test key: it may set the time)")
         versions = client.call("/readyz")["versions"]
+        click.secho("   approval: none, as every answer says: no person has approved a model yet", dim=True)
         for household in HOUSEHOLDS:
             for occasion in occasions(newest):
                 _tell(client, household, occasion, versions)

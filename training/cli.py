@@ -1,25 +1,26 @@
-"""The commands ``training-set``, ``train`` and ``models``. What is heavy is imported when a command runs."""
+"""The commands ``training-set`` and ``train``. What is heavy is imported when a command runs."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from moment.errors import InvariantViolation
+
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from moment.home import Home
+    from moment.offices import Offices
+    from training.entering import About, Entered
     from training.pipelines.propensity.result import PropensityResult
     from training.pipelines.propensity.settings import PropensitySettings
     from training.pipelines.segmentation.result import SegmentationResult
     from training.pipelines.segmentation.settings import SegmentationSettings
-
-_AFTER_TRAINING = """
-Next: moment decide CUSTOMER, or moment serve
-      mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db   to see runs, plots and versions"""
-
-MODELS = ("segmentation", "propensity")
 
 _catalogue = click.option(
     "--catalogue",
@@ -31,6 +32,35 @@ _trials = click.option("--trials", type=click.IntRange(min=1), help="Most trials
 _budget = click.option("--budget", type=click.FloatRange(min=1), help="Seconds tuning may take.")
 _seed = click.option("--seed", type=click.IntRange(min=0), help="Seed of everything that draws.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_OF_THE_LIFE = (
+    click.option("--reason", default="hand", show_default=True, help="Why it is trained."),
+    click.option("--owner", default="", help="Who answers for it."),
+    click.option("--tier", type=click.IntRange(1, 3), default=2, show_default=True, help="1: most harm."),
+    click.option("--use-class", default="marketing", show_default=True, help="What it is used for."),
+    click.option(
+        "--key",
+        "key_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="MOMENT_PERSON_KEY",
+        help="File with your personal key: you are its trainer, and somebody else approves it.",
+    ),
+)
+
+
+def _life(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what is said of a version when it enters its life, handed on as one value."""
+
+    @functools.wraps(command)
+    def run(
+        *, reason: str, owner: str, tier: int, use_class: str, key_file: Path | None, **given: object
+    ) -> None:
+        from training.entering import About
+
+        command(about=About(reason, key_file, tier, use_class, owner), **given)
+
+    for option in reversed(_OF_THE_LIFE):
+        run = option(run)
+    return run
 
 
 @click.group()
@@ -86,9 +116,16 @@ def train() -> None:
 @_budget
 @_seed
 @_catalogue
+@_life
 @_json
 def train_propensity(
-    trials: int | None, budget: float | None, seed: int | None, catalogue: Path | None, *, as_json: bool
+    *,
+    trials: int | None,
+    budget: float | None,
+    seed: int | None,
+    catalogue: Path | None,
+    about: About,
+    as_json: bool,
 ) -> None:
     """Train the propensity model: the chance that an action is answered.
 
@@ -96,30 +133,31 @@ def train_propensity(
     Example:
       moment train propensity --trials 30 --budget 300
     """  # noqa: D301
-    result = _train_propensity(_propensity_settings(trials, budget, seed), catalogue)
+    result, entered = _train_propensity(_propensity_settings(trials, budget, seed), catalogue, about)
     if as_json:
-        _print_json(result)
+        _print_json(_with_life(result, entered))
         return
     _show_propensity(result)
-    click.echo(_AFTER_TRAINING)
+    _tell(entered)
 
 
 @train.command("segmentation")
 @_seed
+@_life
 @_json
-def train_segmentation(seed: int | None, *, as_json: bool) -> None:
+def train_segmentation(*, seed: int | None, about: About, as_json: bool) -> None:
     """Train the segmentation: which kinds of customer there are.
 
     \b
     Example:
       moment train segmentation --seed 7
     """  # noqa: D301
-    result = _train_segmentation(_segmentation_settings(seed))
+    result, entered = _train_segmentation(_segmentation_settings(seed), about)
     if as_json:
-        _print_json(result)
+        _print_json(_with_life(result, entered))
         return
     _show_segmentation(result)
-    click.echo("\nNext: moment train propensity, or moment decide CUSTOMER")
+    _tell(entered)
 
 
 @train.command("all")
@@ -127,9 +165,16 @@ def train_segmentation(seed: int | None, *, as_json: bool) -> None:
 @_budget
 @_seed
 @_catalogue
+@_life
 @_json
 def train_all(
-    trials: int | None, budget: float | None, seed: int | None, catalogue: Path | None, *, as_json: bool
+    *,
+    trials: int | None,
+    budget: float | None,
+    seed: int | None,
+    catalogue: Path | None,
+    about: About,
+    as_json: bool,
 ) -> None:
     """Train every model.
 
@@ -137,78 +182,19 @@ def train_all(
     Example:
       moment train all
     """  # noqa: D301
-    segmentation = _train_segmentation(_segmentation_settings(seed))
-    propensity = _train_propensity(_propensity_settings(trials, budget, seed), catalogue)
+    segmentation, first = _train_segmentation(_segmentation_settings(seed), about)
+    propensity, second = _train_propensity(_propensity_settings(trials, budget, seed), catalogue, about)
     if as_json:
-        _print_json({"segmentation": segmentation, "propensity": propensity})
+        parts = {
+            "segmentation": _with_life(segmentation, first),
+            "propensity": _with_life(propensity, second),
+        }
+        _print_json(parts)
         return
     _show_segmentation(segmentation)
+    _tell(first)
     _show_propensity(propensity)
-    click.echo(_AFTER_TRAINING)
-
-
-@cli.group()
-def models() -> None:
-    """List and show trained models."""
-
-
-@models.command("list")
-@_json
-def list_models(*, as_json: bool) -> None:
-    """List the bundles of every model, newest last.
-
-    \b
-    Example:
-      moment models list
-    """  # noqa: D301
-    from moment.errors import StepMissing
-    from moment.home import Home
-    from training.models_view import listing
-
-    lines = [line for model in MODELS for line in listing(Home.find().bundles, model)]
-    if as_json:
-        _print_json(lines)
-        return
-    if not lines:
-        raise StepMissing("no model is trained", run="moment train all")
-    table = _table("model", "version", "kind", "trained", "figures", "state")
-    for line in lines:
-        table.add_row(line.model, line.version, line.kind, line.created_at, line.figures, line.state)
-    _show(table)
-    click.echo("\nNext: moment models show MODEL, or moment serve")
-
-
-@models.command("show")
-@click.argument("model", type=click.Choice(MODELS))
-@click.argument("version", required=False)
-@_json
-def show_model(model: str, version: str | None, *, as_json: bool) -> None:
-    """Verify a bundle as serving does, and show what it says of itself. Default: the current one.
-
-    \b
-    Example:
-      moment models show propensity
-    """  # noqa: D301
-    from moment.home import Home
-    from training.models_view import details
-
-    shown = details(Home.find().bundles, model, version)
-    if as_json:
-        _print_json(shown)
-        return
-    click.echo(f"{shown.model} {shown.version} ({shown.kind}), {shown.state}")
-    click.echo(f"  trained   {shown.created_at}, MLflow run {shown.run_id}")
-    click.echo(f"  digest    {shown.digest}")
-    click.echo("  verified  digests and golden predictions agree")
-    click.echo("  approval  none")
-    for note in shown.notes:
-        click.echo(f"  - {note}")
-    if shown.figures:
-        table = _table("figure", "value", "95 % interval")
-        for name, value, low, high in shown.figures:
-            table.add_row(name, f"{value:.4g}", f"{low:.4g} to {high:.4g}" if low is not None else "")
-        _show(table)
-    click.echo("\nNext: moment decide CUSTOMER, or mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db")
+    _tell(second)
 
 
 def _propensity_settings(trials: int | None, budget: float | None, seed: int | None) -> PropensitySettings:
@@ -236,24 +222,79 @@ def _segmentation_settings(seed: int | None) -> SegmentationSettings:
     return msgspec.structs.replace(settings, seed=settings.seed if seed is None else seed)
 
 
-def _train_propensity(settings: PropensitySettings, catalogue: Path | None) -> PropensityResult:
+def _train_propensity(
+    settings: PropensitySettings, catalogue: Path | None, about: About
+) -> tuple[PropensityResult, Entered]:
     from moment.home import Home
     from moment.progress import step
+    from serving.lifecycle import Model
+    from training.entering import champion_bundle
 
     with step("Load the training libraries"):
         from training.pipelines.propensity.pipeline import train as run_pipeline
 
-    return run_pipeline(Home.find(), settings, catalogue=catalogue)
+    home, offices = Home.find(), _offices()
+    champion = champion_bundle(offices, home, Model.PROPENSITY)
+    result = run_pipeline(home, settings, catalogue=catalogue, champion=champion, adopt=False)
+    return result, _enter(home, "propensity", result, about)
 
 
-def _train_segmentation(settings: SegmentationSettings) -> SegmentationResult:
+def _train_segmentation(settings: SegmentationSettings, about: About) -> tuple[SegmentationResult, Entered]:
     from moment.home import Home
     from moment.progress import step
+    from serving.lifecycle import Model
+    from training.entering import champion_bundle
 
     with step("Load the training libraries"):
         from training.pipelines.segmentation.pipeline import train as run_pipeline
 
-    return run_pipeline(Home.find(), settings)
+    home, offices = Home.find(), _offices()
+    champion = champion_bundle(offices, home, Model.SEGMENTATION)
+    result = run_pipeline(home, settings, champion=champion, adopt=False)
+    return result, _enter(home, "segmentation", result, about)
+
+
+def _enter(home: Home, model: str, result: PropensityResult | SegmentationResult, about: About) -> Entered:
+    """Let what was trained enter its life."""
+    from training.entering import enter
+
+    bundle = home.bundles / model / result.version
+    return enter(
+        _offices(),
+        home,
+        bundle,
+        result.gates,
+        about,
+        registered=result.registered,
+        data_digest=result.data_digest,
+    )
+
+
+def _offices() -> Offices:
+    offices: Offices | None = click.get_current_context().obj
+    if offices is None:
+        raise InvariantViolation("`train` was mounted without the offices of the house")
+    return offices
+
+
+def _with_life(result: object, entered: Entered) -> dict[str, object]:
+    """Return a result with what became of its version."""
+    import msgspec
+
+    version = entered.version
+    life = {
+        "state": version.state,
+        "verdict": version.verdict,
+        "approval": "none" if version.approval is None else "approved",
+        "installed": entered.installed,
+    }
+    return {**msgspec.to_builtins(result, str_keys=True), "life": life}
+
+
+def _tell(entered: Entered) -> None:
+    from training.entering import told
+
+    click.echo("\n".join(told(entered)))
 
 
 def _show_propensity(result: PropensityResult) -> None:

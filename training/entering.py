@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from moment.errors import StepMissing
+from serving.bundles import current
+from serving.lifecycle import Model, State
 
 if TYPE_CHECKING:
     from moment.home import Home
@@ -80,8 +85,56 @@ def enter(
         if installed:
             version = life.install(version.model, version.digest, reason=about.reason or "the first one")
         book = life.book()
+    _keep_report(home, version)
     offices.mirror(home, book)
     return Entered(version, installed)
+
+
+def champion_bundle(offices: Offices, home: Home, model: Model) -> Path | None:
+    """Return the bundle a new version is held against: the champion's, else the last good one here."""
+    with offices.life(home) as life:
+        champion = life.book().champion(model)
+    if champion is not None:
+        folder = home.bundles / model / champion.version
+        return folder if folder.is_dir() else None
+    try:
+        return current(home.bundles, model)
+    except StepMissing:
+        return None
+
+
+def told(entered: Entered) -> Iterator[str]:
+    """Yield what became of a version, and what comes next."""
+    version = entered.version
+    name = f"{version.model} {version.version}"
+    open_gates = ", ".join(f"{one.gate} ({one.verdict})" for one in version.unaccepted)
+    if entered.installed:
+        borne = ", ".join(gate for gate, _, _ in version.accepted)
+        yield f"{name} is the champion, installed by the machine; approval: none."
+        if borne:
+            yield f"Accepted without a person: {borne}."
+        yield f"Next: moment decide CUSTOMER, moment serve, or moment models show {version.model}"
+    elif version.state is State.CANDIDATE:
+        yield f"{name} stays a candidate: {open_gates}. What serves goes on."
+        yield f"Next: moment models show {version.model} {version.version}, then better data"
+    elif version.state is State.CHALLENGER:
+        yield f"{name} is a challenger{f'; open: {open_gates}' if open_gates else ''}. What serves goes on."
+        yield f"Next: moment models diff {version.model} champion {version.version}, then"
+        verb = "accept" if open_gates else "approve"
+        gates = "".join(f" --gate {one.gate}" for one in version.unaccepted)
+        yield f"      moment models {verb} {version.model} {version.version}{gates} --reason WHY --key FILE"
+    else:
+        yield f"{name} is {version.state} already: the same data and seed give the same version."
+
+
+def _keep_report(home: Home, version: Version) -> None:
+    """Keep the newest report of a model as this version's: the next training writes over the former."""
+    kept = home.reports / version.model
+    for ending in ("md", "json"):
+        newest = home.reports / f"{version.model}.{ending}"
+        if newest.is_file() and version.version in newest.read_text("utf-8"):
+            kept.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(newest, kept / f"{version.version}.{ending}")
 
 
 def _is_alone(book: Book, version: Version) -> bool:
