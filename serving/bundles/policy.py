@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import msgspec
 import numpy as np
 import yaml
 
-from moment.errors import ConfigurationError, InvalidRequest
+from moment.errors import ConfigurationError, MomentError
 from serving.bundles.manifest import (
     UNREADABLE,
     About,
@@ -150,22 +151,28 @@ def policy_of(files: BundleFiles) -> PolicyBundle:
 
     folder, contents = files.folder, files.contents
     source = contents[CATALOGUE_FILE]
-    try:
+    with _refusing(folder):
         columns = msgspec.json.decode(contents[_COLUMNS_FILE], type=dict[str, Column])
         catalogue = parse(source.decode(), folder / CATALOGUE_FILE, columns)
-        stated = msgspec.json.decode(contents[_ANSWERS_FILE], type=Answers)
-        found = [answer(catalogue, one) for one in stated.questions]
-    except (*UNREADABLE, ConfigurationError, InvalidRequest, yaml.YAMLError) as error:
-        said = str(error).partition("\n")[0]
-        raise BundleRefused(
-            folder, Refusal.FORMAT, f"a file cannot be read ({said})", way_out=_WAY_OUT
-        ) from error
-    check_read_as(files, stated.read_as, _read_as(catalogue, columns))
-    pairs = zip(found, stated.answers, strict=False)
-    if not found or len(found) != len(stated.answers) or not all(mine.is_as(old) for mine, old in pairs):
+        kept = msgspec.json.decode(contents[_ANSWERS_FILE], type=Answers)
+    check_read_as(files, kept.read_as, _read_as(catalogue, columns))
+    with _refusing(folder):
+        found = [answer(catalogue, one) for one in kept.questions]
+    pairs = zip(found, kept.answers, strict=False)
+    if not found or len(found) != len(kept.answers) or not all(mine.is_as(old) for mine, old in pairs):
         detail = "a fixed request comes out otherwise than when it was written"
         raise BundleRefused(folder, Refusal.GOLDEN, detail, way_out=_WAY_OUT)
     return PolicyBundle(folder, files.manifest, catalogue, columns, source, contents[GOLDEN_FILE])
+
+
+@contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
+    """Refuse the bundle for whatever reading or deciding finds wrong."""
+    try:
+        yield
+    except (*UNREADABLE, MomentError, yaml.YAMLError) as error:
+        detail = f"a file cannot be read ({str(error).partition(chr(10))[0]})"
+        raise BundleRefused(folder, Refusal.FORMAT, detail, way_out=_WAY_OUT) from error
 
 
 def open_policy(folder: Path, *, trusted: Trust | None = None) -> PolicyBundle:

@@ -116,9 +116,11 @@ class Answers(msgspec.Struct, frozen=True):
     read_as: dict[str, str]
 
 
-def questions_for(catalogue: Catalogue, columns: Mapping[str, Column]) -> tuple[Question, ...]:
+def questions_for(
+    catalogue: Catalogue, columns: Mapping[str, Column], *, seed: int = _SEED
+) -> tuple[Question, ...]:
     """Draw the fixed requests of a catalogue."""
-    return tuple(_questions(catalogue, columns, np.random.default_rng(_SEED)))
+    return tuple(_questions(catalogue, columns, np.random.default_rng(seed)))
 
 
 def answer(catalogue: Catalogue, question: Question) -> Answer:

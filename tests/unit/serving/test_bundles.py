@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xgboost
-from numpy.typing import NDArray
 
-from features.contract import DType, FeatureContract, FeatureSpec, FeatureValue, Purpose
-from features.rows import ColumnKind, ColumnSource, RowColumn, RowLayout
+from features.rows import RowLayout
 from moment.errors import InvariantViolation, StepMissing
 from serving.bundles import (
     About,
-    Axis,
     BundleRefused,
     Calibration,
-    GoldenRows,
     Kind,
-    LinearColumn,
-    LinearModel,
-    Persona,
-    Personas,
-    PriorModel,
-    PropensityContent,
     Refusal,
     action_facts,
     current,
@@ -38,105 +29,30 @@ from serving.bundles import (
     open_current_propensity,
     open_propensity,
     open_segmentation,
-    read_manifest,
     versions,
     write_propensity,
-    write_segmentation,
 )
+from serving.bundles.propensity import GOLDEN_TOLERANCE
 from serving.decision.actions import Action
 from serving.decision.values import ActionId, Scalar
-
-LEVELS = ("small", "medium", "large")
-ABOUT = About(created_at="2026-01-02T03:04:05+00:00", run_id="r1", metrics={"auc": 0.8}, notes=("a note",))
-
-
-def spec(name: str, dtype: DType, categories: tuple[str, ...] = ()) -> FeatureSpec:
-    return FeatureSpec(name, dtype, "", Purpose.PROFILING, "", "owner", "view", timedelta(days=8), categories)
-
-
-CONTRACT = FeatureContract(
-    "customer_v1",
-    (spec("spend", DType.FLOAT64), spec("age", DType.INT64), spec("size", DType.STRING, LEVELS)),
+from tests.unit.serving.bundle_kit import (
+    ABOUT,
+    CALIBRATION,
+    CONTRACT,
+    LAYOUT,
+    LINEAR,
+    boosted,
+    content,
+    golden,
+    restate,
+    rows,
+    segmentation,
 )
-LAYOUT = RowLayout(
-    (
-        RowColumn("spend", ColumnKind.NUMERIC, ColumnSource.CUSTOMER),
-        RowColumn("age", ColumnKind.NUMERIC, ColumnSource.CUSTOMER),
-        RowColumn("size", ColumnKind.CATEGORICAL, ColumnSource.CUSTOMER, LEVELS),
-    )
-)
-CALIBRATION = Calibration(0.9, -0.3, {"GROCERY": 0.2}, {"coupon-tea": -0.1})
-LIBRARIES = {"numpy": np.__version__}
-
-
-def rows(count: int, seed: int = 0) -> NDArray[np.float32]:
-    rng = np.random.default_rng(seed)
-    matrix = np.column_stack(
-        [rng.gamma(2.0, 30.0, count), rng.integers(18, 90, count), rng.integers(0, 3, count)]
-    ).astype(np.float32)
-    matrix[rng.random(matrix.shape) < 0.2] = np.nan
-    return matrix
-
-
-def golden(seed: int = 1) -> GoldenRows:
-    groups = ("GROCERY", "DELI") * 32
-    return GoldenRows(rows(64, seed), groups, ("coupon-tea", "coupon-ham") * 32)
-
-
-def boosted(seed: int = 0) -> xgboost.Booster:
-    matrix = rows(800, seed)
-    label = (np.nan_to_num(matrix[:, 0]) > 60).astype(np.float32)
-    data = xgboost.DMatrix(
-        matrix,
-        label,
-        feature_names=list(LAYOUT.names),
-        feature_types=["q", "q", "c"],
-        enable_categorical=True,
-    )
-    return xgboost.train(
-        {"objective": "binary:logistic", "max_depth": 3, "seed": seed, "nthread": 1}, data, num_boost_round=12
-    )
-
-
-LINEAR = LinearModel(
-    -2.0,
-    (
-        LinearColumn("spend", weight=0.7, center=3.0, scale=1.5, log=True, missing_weight=0.2),
-        LinearColumn("age", weight=-0.4, center=45.0, scale=12.0, limit=2.0),
-        LinearColumn("size", category_weights=(0.0, 0.3, -0.6), missing_weight=0.1),
-    ),
-)
-
-
-def content(kind: Kind = Kind.XGBOOST, seed: int = 0) -> PropensityContent:
-    model = {
-        Kind.XGBOOST: lambda: bytes(boosted(seed).save_raw("ubj")),
-        Kind.LOGISTIC: lambda: PropensityContent.of_linear(LINEAR),
-        Kind.PRIOR: lambda: PropensityContent.of_prior(PriorModel(-4.5)),
-    }[kind]()
-    return PropensityContent(kind, model, LAYOUT, CONTRACT, CALIBRATION, golden(), LIBRARIES)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_propensity(tmp_path, content(), ABOUT)
-
-
-def segmentation(bundles: Path) -> Path:
-    model = Personas(
-        axes=(
-            Axis("spend", fill=10.0, log=True, center=3.0, scale=1.0),
-            Axis("size", weight=0.5, categories=LEVELS),
-        ),
-        centres=((-1.0, 0.5, 0.0, 0.0), (1.5, 0.0, 0.0, 0.5)),
-        personas=(Persona("Small baskets", 0.6, 60, ("low spend",)), Persona("Large families", 0.4, 40)),
-    )
-    customers: list[dict[str, FeatureValue]] = [
-        {"spend": 4.0, "size": "small"},
-        {"spend": 200.0, "size": "large"},
-        {"spend": None, "size": None},
-    ]
-    return write_segmentation(bundles, model=model, contract=CONTRACT, golden=customers, about=ABOUT)
 
 
 def refusal(folder: Path, open_: Callable[[Path], object] = open_propensity) -> Refusal:
@@ -145,19 +61,6 @@ def refusal(folder: Path, open_: Callable[[Path], object] = open_propensity) -> 
     assert "\n" not in str(caught.value)
     assert folder.name in str(caught.value)
     return caught.value.reason
-
-
-def restate(folder: Path, **changes: object) -> None:
-    """Rewrite the manifest so that its digests agree with whatever is in the folder now."""
-    manifest = read_manifest(folder)
-    data = json.loads((folder / "manifest.json").read_text()) | changes
-    data["files"] = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in manifest.files
-    }
-    stated = {name: value for name, value in data.items() if name not in ("about", "digest")}
-    text = json.dumps(stated, sort_keys=True, separators=(",", ":"))
-    data["digest"] = hashlib.sha256(text.encode()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(data))
 
 
 def test_boosted_trees_score_exactly_as_before_they_were_written(folder: Path) -> None:
@@ -267,6 +170,77 @@ def test_a_model_that_does_not_reproduce_its_golden_predictions_is_refused(folde
     (folder / "golden.json").write_text(json.dumps(kept))
     restate(folder)
     assert refusal(folder) is Refusal.GOLDEN
+
+
+def shifted(folder: Path, name: str, change: Callable[[dict[str, Any]], None]) -> Refusal:
+    """Change what a JSON file says, let the manifest agree, and return why the bundle is refused."""
+    data = json.loads((folder / name).read_text())
+    change(data)
+    (folder / name).write_text(json.dumps(data))
+    restate(folder)
+    return refusal(folder)
+
+
+def test_a_leaf_no_golden_row_falls_in_is_not_changed_unseen(folder: Path) -> None:
+    trees = json.loads(bytes(boosted().save_raw("json")))
+    tree = trees["learner"]["gradient_booster"]["model"]["trees"][5]
+    leaf = tree["left_children"].index(-1)
+    tree["split_conditions"][leaf] = float(
+        np.nextafter(np.float32(tree["split_conditions"][leaf]), np.float32(9))
+    )
+    changed = xgboost.Booster()
+    changed.load_model(bytearray(json.dumps(trees).encode()))
+    matrix = golden().matrix
+    before = boosted().inplace_predict(matrix, predict_type="margin", validate_features=False)
+    after = changed.inplace_predict(matrix, predict_type="margin", validate_features=False)
+    assert np.abs(before - after).max() < GOLDEN_TOLERANCE
+
+    (folder / "model.ubj").write_bytes(bytes(changed.save_raw("ubj")))
+    restate(folder)
+
+    assert refusal(folder) is Refusal.GOLDEN
+
+
+def test_an_offset_of_an_action_no_golden_row_is_of_is_not_changed_unseen(folder: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["action_offsets"]["coupon-new"] = 3.0
+
+    assert shifted(folder, "calibration.json", change) is Refusal.GOLDEN
+
+
+def test_categories_in_another_order_are_refused(folder: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["columns"][2]["categories"].reverse()
+
+    assert shifted(folder, "layout.json", change) is Refusal.GOLDEN
+
+
+def test_golden_predictions_must_say_what_was_read(folder: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["read_as"] = None
+
+    assert shifted(folder, "golden.json", change) is Refusal.FORMAT
+
+
+def test_a_bundle_from_before_golden_predictions_said_what_was_read_still_opens(folder: Path) -> None:
+    kept = json.loads((folder / "golden.json").read_text())
+    del kept["read_as"]
+    (folder / "golden.json").write_text(json.dumps(kept))
+    restate(folder, format=1)
+    assert open_propensity(folder).manifest.format == 1
+
+
+def test_a_file_that_is_no_plain_file_is_refused_and_not_waited_for(folder: Path) -> None:
+    (folder / "model.ubj").unlink()
+    os.mkfifo(folder / "model.ubj")
+    assert refusal(folder) is Refusal.FORMAT
+
+
+@pytest.mark.parametrize("number", ["Infinity", "1e999", "9" * 5000])
+def test_a_manifest_with_an_unreadable_number_is_refused(folder: Path, number: str) -> None:
+    text = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(text.replace('"format": 2', f'"format": {number}'))
+    assert refusal(folder) is Refusal.FORMAT
 
 
 def test_golden_predictions_include_missing_values(folder: Path) -> None:
