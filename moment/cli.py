@@ -38,7 +38,8 @@ COMMANDS: dict[str, Mounted] = {
     ),
     "retrain": Mounted(
         "moment.retrain",
-        "Retrain: decisions and outcomes, features, models, gates; one at a time, resumable.",
+        "Retrain: from recorded decisions and mature outcomes to challengers that have been through "
+        "their gates.",
     ),
     "models": Mounted("moment.models", "Tell what is trained and what serves; approve, promote, roll back."),
     "findings": Mounted("serving.cli", "List, add and close findings."),
