@@ -40,7 +40,8 @@ from serving.adapters.database import migrate
 from serving.adapters.instants import to_microseconds
 from serving.adapters.vault import Vault
 from serving.batch.ask import BatchAsk
-from serving.batch.opening import Models, Setup, caller_of, decision_id, open_duckdb, open_histories
+from serving.batch.models import Models
+from serving.batch.opening import Setup, caller_of, decision_id, open_duckdb, open_histories
 from serving.batch.people import People
 from serving.batch.rows import Form
 from serving.batch.running import Bounds, run
@@ -143,7 +144,7 @@ def peer(world: World, customers: int, workers: int, seconds: float) -> None:
     setup, catalogue = world.setup, world.catalogue
     ask, caller = setup.ask, caller_of(setup.ask)
     vault = Vault.open(setup.home)
-    scorer = BundleScorer(Models.open(setup.home, setup.versions.contract).propensity, catalogue.actions)
+    scorer = BundleScorer(Models.open(setup.home, setup.population.contract).propensity, catalogue.actions)
     with closing(open_duckdb(setup.home)) as connection:
         span = setup.population.spans(connection, min(_SAMPLE, customers))[0]
         people = People(setup.population, setup.population.read(connection, span), whole=False)
@@ -187,7 +188,7 @@ def simulate(root: Path, customers: int) -> World:
     catalogue = load_catalogue(settings, contract)
     write_models(home, contract, catalogue)
     write_histories(home, catalogue, customers)
-    models = Models.open(home, contract.digest())
+    models = Models.open(home, contract)
     versions = models.versions(catalogue)
     placement = catalogue.placement(CHANNEL, PLACEMENT)
     ask = BatchAsk(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -125,6 +125,8 @@ class Decider:
         Signs the tracking ids of offers.
     standstill
         Says what is off now. It is asked for every thousand customers: a stop holds within a batch as well.
+    approvals
+        Of each model by name, whether it was approved as the batch began.
     """
 
     def __init__(
@@ -141,6 +143,7 @@ class Decider:
         name_of: Callable[[str], str],
         tracking: Tracking,
         standstill: Callable[[], Standstill] = nothing_stopped,
+        approvals: Mapping[str, str] | None = None,
     ) -> None:
         self.catalogue = catalogue
         self._ask = ask
@@ -151,6 +154,7 @@ class Decider:
         self._segmenter = segmenter
         self._name_of = name_of
         self._tracking = tracking
+        self._approvals = approvals or {}
         self._standstill = standstill
         self._truth = TruthTable(catalogue, connection)
         self.back = catalogue.plan.contacts.lookback(ask.at)
@@ -263,6 +267,7 @@ class Decider:
             back=self.back,
             stages=Stages(),
             tracking=self._tracking,
+            approvals=self._approvals,
         )
 
     def _together(

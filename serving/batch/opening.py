@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.population import Population
-from moment import __version__
 from moment.errors import DependencyError
 from moment.home import Home
 from serving.adapters.identifiers import named_id, utc_now
 from serving.batch.ask import BatchAsk
 from serving.batch.chunks import Chunk, Decided, Desk, Histories, NoHistories, plan_chunk
 from serving.batch.deciding import Decider, nothing_stopped
+from serving.batch.models import Models
 from serving.batch.reserving import Reserver
 from serving.batch.rows import Form
 from serving.bootstrap import load_catalogue, open_tracking
@@ -30,7 +30,6 @@ from serving.use_cases.standstill import Standstill
 
 if TYPE_CHECKING:
     from serving.adapters.vault import Vault
-    from serving.bundles import PropensityBundle, SegmentationBundle
 
 KEY_ID = "moment-batch"
 """Who asks, in the records of a batch."""
@@ -52,7 +51,10 @@ class Setup:
     population
         Whom.
     versions
-        What decides: a process that finds something else there stops.
+        What decides: whatever is promoted meanwhile, it decides to the end. A process that finds something
+        else there stops.
+    approvals
+        Of each model by name, whether it was approved as the batch began.
     """
 
     home: Home
@@ -61,42 +63,7 @@ class Setup:
     batch_id: str
     population: Population
     versions: Versions
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The models in use."""
-
-    segmentation: SegmentationBundle
-    propensity: PropensityBundle
-
-    @classmethod
-    def open(cls, home: Home, contract: str) -> Models:
-        """Open them; DependencyError when one was trained on other features than those of the digest."""
-        from serving.bundles import open_current_propensity, open_current_segmentation
-
-        models = cls(open_current_segmentation(home.bundles), open_current_propensity(home.bundles))
-        trained = {
-            "segmentation": models.segmentation.contract,
-            "propensity": models.propensity.contract,
-        }
-        for name, known in trained.items():
-            if known.digest() != contract:
-                raise DependencyError(
-                    f"the {name} model was trained on other features than are served; "
-                    f"run `moment train {name}` again"
-                )
-        return models
-
-    def versions(self, catalogue: Catalogue) -> Versions:
-        """Return what decides, with a catalogue."""
-        return Versions(
-            catalogue=catalogue.digest,
-            contract=self.propensity.contract.digest(),
-            propensity=self.propensity.digest,
-            segmentation=self.segmentation.digest,
-            code=__version__,
-        )
+    approvals: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], None]]:
@@ -111,8 +78,9 @@ def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], No
     from serving.adapters.vault import Vault
 
     ask, vault = setup.ask, Vault.for_names(setup.home)
-    catalogue = load_catalogue(setup.settings, setup.population.contract)
-    models = Models.open(setup.home, setup.versions.contract)
+    contract = setup.population.contract
+    models = Models.reopen(setup.home, contract, setup.versions)
+    catalogue = load_catalogue(setup.settings, contract) if models.policy is None else models.policy.catalogue
     if models.versions(catalogue) != setup.versions:
         raise DependencyError("the catalogue or a model changed while the batch ran; run it again")
     placement = catalogue.placement(ask.channel, ask.placement)
@@ -134,6 +102,7 @@ def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], No
         name_of=lambda customer: decision_id(vault, ask.at, setup.batch_id, customer),
         tracking=open_tracking(vault),
         standstill=standstill,
+        approvals=setup.approvals,
     )
     form = Form.of(catalogue, placement, content=ask.content)
     desk = Desk(ask, decider, form, setup.population, connection, NoHistories())

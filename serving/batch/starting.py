@@ -17,13 +17,16 @@ from serving.adapters.catalogue_files import CatalogueFiles
 from serving.adapters.database import migrate
 from serving.adapters.identifiers import utc_now
 from serving.batch.ask import BatchAsk, check_file, condition_of, find_placement, slots_of
-from serving.batch.opening import Models, Setup, open_duckdb, open_histories
+from serving.batch.models import Models, book_of
+from serving.batch.opening import Setup, open_duckdb, open_histories
 from serving.batch.rows import Form
 from serving.batch.running import Bounds, run
 from serving.batch.tally import Tally
 from serving.bootstrap import catalogue_columns, catalogue_path, load_catalogue
 from serving.catalogue.feature_columns import feature_columns
 from serving.decision.catalogue import Catalogue
+from serving.lifecycle import Model
+from serving.opening import check_catalogue_choice
 from serving.ports import Clock
 from serving.records import Mode
 from serving.settings import Settings
@@ -131,9 +134,15 @@ class Batch:
 
 
 def check(
-    typed: Typed, settings: Settings, contract: FeatureContract, now: datetime
+    typed: Typed,
+    settings: Settings,
+    contract: FeatureContract,
+    now: datetime,
+    catalogue: Catalogue | None = None,
 ) -> tuple[Catalogue, BatchAsk]:
     """Return the catalogue and what is asked, for now at the typed time or the present.
+
+    Without a catalogue that decides, it is the one of the settings.
 
     Nothing here takes long: what is wrong is said at once.
 
@@ -146,7 +155,7 @@ def check(
     """
     check_file(typed.out)
     _check_time(typed, now)
-    catalogue = load_catalogue(settings, contract)
+    catalogue = catalogue or load_catalogue(settings, contract)
     placement = find_placement(catalogue, typed.placement, typed.channel)
     ask = BatchAsk(
         channel=placement.channel,
@@ -178,23 +187,33 @@ def start(typed: Typed, home: Home, settings: Settings, clock: Clock = utc_now) 
     from features.store import FeatureStore
 
     contract = customer_contract()
-    catalogue, ask = check(typed, settings, contract, clock())
+    book = book_of(home)
+    check_catalogue_choice(settings, book)
+    has_policy = book.champion(Model.NEXT_BEST_ACTION) is not None
+    # What is typed is checked before models are opened, unless it is one of them that says what may be asked
+    catalogue, ask = (None, None) if has_policy else check(typed, settings, contract, clock())
     store = FeatureStore(home)
-    models = Models.open(home, contract.digest())
+    models = Models.open(home, contract)
+    if catalogue is None or ask is None:
+        policy = models.policy
+        chosen = None if policy is None else policy.catalogue
+        catalogue, ask = check(typed, settings, contract, clock(), chosen)
+    approvals = models.approved(clock())
 
     def setup_at(at: datetime) -> Setup:
         asked = replace(ask, at=at.astimezone(UTC))
         population, versions = store.population(asked.at), models.versions(catalogue)
         batch_id = asked.batch_id(versions, population.as_of)
-        return Setup(home, settings, asked, batch_id, population, versions)
+        return Setup(home, settings, asked, batch_id, population, versions, approvals)
 
     setup = _resumed(typed, setup_at)
     resumed = setup is not None
     if setup is None:
         newest = typed.mode is Mode.TEST and typed.at is None
         setup = setup_at(store.newest_event_time() if newest else ask.at)
-    archive = CatalogueFiles(home.root / "catalogues")
-    archive.keep(catalogue_path(settings), catalogue, catalogue_columns(contract))
+    if models.policy is None:
+        archive = CatalogueFiles(home.root / "catalogues")
+        archive.keep(catalogue_path(settings), catalogue, catalogue_columns(contract))
     with open_duckdb(home) as connection:
         spans = setup.population.spans(connection, typed.chunk)
     return Batch(typed, setup, catalogue, spans, resumed)

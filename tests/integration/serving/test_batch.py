@@ -25,7 +25,8 @@ from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_keys import SqliteKeys
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.adapters.vault import Vault
-from serving.batch.opening import KEY_ID, Models, decision_id
+from serving.batch.models import Models
+from serving.batch.opening import KEY_ID, decision_id
 from serving.batch.starting import Batch, Typed, start
 from serving.batch_cli import batch
 from serving.bootstrap import load_catalogue, open_tracking
@@ -50,7 +51,7 @@ def deciding(crowd: Served, database: Path, at: datetime) -> Iterator[tuple[Deci
     """Open the use case that answers single requests, on a database of its own."""
     contract = crowd.store.contract
     catalogue = load_catalogue(SETTINGS, contract)
-    models = Models.open(crowd.home, contract.digest())
+    models = Models.open(crowd.home, contract)
     vault = Vault.open(crowd.home)
     records = SqliteRecords(database, vault)
     ledger = SqliteContacts(database, records.writer, vault)
