@@ -58,9 +58,9 @@ def interval(value: MetricInterval | None, digits: int = 3) -> str:
     return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
 
 
-def table(head: Cells, rows: Iterable[Cells]) -> str:
-    """Return a Markdown table, its first column to the left and the others to the right."""
-    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+def table(head: Cells, rows: Iterable[Cells], *, numbers: bool = True) -> str:
+    """Return a Markdown table, its first column to the left and, where they are numbers, the others right."""
+    lines = [head, ["---", *("---:" if numbers else "---" for _ in head[1:])], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -222,6 +222,7 @@ def gates_table(gates: Sequence[GateVerdict], accepted: Sequence[tuple[str, Acto
             ]
             for one in gates
         ],
+        numbers=False,
     )
 
 

@@ -12,6 +12,9 @@ from serving.lifecycle.gates import judged
 from training.evaluation.intervals import MetricInterval
 from training.pipelines.configuration import Settings
 
+BAD_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+"""Verdicts in the order in which they trouble."""
+
 
 class Bounds(Settings, frozen=True, kw_only=True):
     """What a number must lie within, its whole interval included; without any it is told, not judged."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.lifecycle import GateVerdict, Verdict
+from serving.lifecycle import GateVerdict
 from training.evaluation.intervals import FloatArray
 from training.evaluation.ratios import SegmentRatio, observed_to_expected
-from training.gates.bounds import Bounds, missing, verdict
+from training.gates.bounds import BAD_FIRST, Bounds, missing, verdict
 from training.gates.figures import Scored
 from training.pipelines.configuration import Settings
 
@@ -20,8 +20,6 @@ _TITLES = {
     CALIBRATION: "Answers for each one expected, in the worst segment",
     COVERED: "Share of rows in segments with enough answers to judge",
 }
-
-_BAD_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
 class SegmentGates(Settings, frozen=True, kw_only=True):
@@ -91,7 +89,7 @@ def judge_segments(
     }
     # A small segment strays further by chance: first what is surely wrong, then what is far
     worst = min(
-        verdicts, key=lambda name: (_BAD_FIRST.index(verdicts[name].verdict), -_distance(judged[name]))
+        verdicts, key=lambda name: (BAD_FIRST.index(verdicts[name].verdict), -_distance(judged[name]))
     )
     return [verdicts[worst], coverage]
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from serving.lifecycle import GateVerdict
+from serving.lifecycle import GateVerdict, Verdict
 from training.evaluation.drift import CodeBins, Periods, QuantileBins, drift, most_moved
 from training.evaluation.intervals import FloatArray, MetricInterval
-from training.gates.bounds import Bounds, missing, verdict
-from training.pipelines.configuration import Settings
+from training.gates.bounds import BAD_FIRST, Bounds, missing, verdict
 
 _REPLICATES = 200
+_NAMED = 3
 
 
 class ScoreStability(Bounds, frozen=True, kw_only=True):
@@ -24,11 +25,18 @@ class ScoreStability(Bounds, frozen=True, kw_only=True):
     bins: int
 
 
-class Expected(Settings, frozen=True, kw_only=True):
-    """Columns that must move for a reason that is known, and the reason: told, not judged."""
+class Expected(Bounds, frozen=True, kw_only=True):
+    """Columns that must move for a reason that is known, with a bound of their own, or none.
+
+    ``columns`` are names or patterns as of a shell (``*_365d``).
+    """
 
     columns: tuple[str, ...]
     because: str
+
+    def covers(self, column: str) -> bool:
+        """Whether a column is one of them."""
+        return any(fnmatchcase(column, pattern) for pattern in self.columns)
 
 
 class FeatureStability(Bounds, frozen=True, kw_only=True):
@@ -100,32 +108,49 @@ def feature_drift(
 
 
 def feature_stability(gate: FeatureStability, found: Mapping[str, MetricInterval]) -> GateVerdict:
-    """Hold the most moved column's PSI against its bound, and name it."""
-    name, title = "feature_stability", "PSI of the most moved feature, test period against training period"
-    reasons = {column: item.because for item in gate.expected for column in item.columns}
-    judged = {column: value for column, value in found.items() if column not in reasons}
-    if not judged:
-        return missing(name, title, gate, "the model's row has no column to judge")
-    value = next(iter(judged.values()))
-    return verdict(name, title, value, gate, "; ".join([_worst(judged, gate), *_told(gate, found)]))
+    """Hold each column's PSI against its bound; the verdict is that of the worst, which is named.
+
+    Parameters
+    ----------
+    found
+        By column; see `feature_drift`.
+    """
+    name, title = "feature_stability", "PSI of the worst feature, test period against training period"
+    if not found:
+        return missing(name, title, gate, "the model's row has no column")
+    each = {column: verdict(name, title, value, _bounds(gate, column)) for column, value in found.items()}
+    worst = min(each, key=lambda column: _badness(each[column]))
+    beyond = [column for column, one in each.items() if one.verdict is Verdict.FAIL and column != worst]
+    return msgspec.structs.replace(
+        each[worst], note="; ".join([_named(worst, beyond, found), *_told(gate, found)])
+    )
 
 
-def _worst(judged: Mapping[str, MetricInterval], gate: Bounds) -> str:
-    most = float("inf") if gate.at_most is None else gate.at_most
-    (worst, _), *others = judged.items()
-    beyond = [f"{column} {value.value:.2f}" for column, value in others if value.low > most]
-    also = f", also {', '.join(beyond[:3])}" + (f" and {len(beyond) - 3} more" if len(beyond) > 3 else "")
-    return f"worst: {worst}" + (also if beyond else "")
+def _bounds(gate: FeatureStability, column: str) -> Bounds:
+    return next((item for item in gate.expected if item.covers(column)), gate)
+
+
+def _badness(one: GateVerdict) -> tuple[int, float]:
+    """Return what sorts columns: first the verdict, then how far up to their bound, or over it, they are."""
+    share = (one.value or 0.0) / one.at_most if one.at_most else 0.0
+    return BAD_FIRST.index(one.verdict), -share
+
+
+def _named(worst: str, beyond: Sequence[str], found: Mapping[str, MetricInterval]) -> str:
+    also = ", ".join(f"{column} {found[column].value:.2f}" for column in beyond[:_NAMED])
+    more = f" and {len(beyond) - _NAMED} more" if len(beyond) > _NAMED else ""
+    return f"worst: {worst}" + (f", also {also}{more}" if beyond else "")
 
 
 def _told(gate: FeatureStability, found: Mapping[str, MetricInterval]) -> list[str]:
-    """Say what moved as expected, so that nobody takes it for quiet."""
+    """Say what may move further and why, so that nobody takes it for quiet."""
     told = []
     for item in gate.expected:
-        there = [column for column in item.columns if column in found]
+        there = {column: value.value for column, value in found.items() if _bounds(gate, column) is item}
         if there:
-            top = max(there, key=lambda column: found[column].value)
-            told.append(f"{len(there)} not judged, up to {top} {found[top].value:.2f}: {item.because}")
+            top = max(there, key=lambda column: there[column])
+            bound = "not judged" if item.at_most is None else f"held to {item.at_most:g}"
+            told.append(f"{len(there)} {bound} (most: {top} {there[top]:.2f}) because {item.because}")
     return told
 
 

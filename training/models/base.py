@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -87,6 +88,10 @@ class CalibratedContender(ClassifierMixin, BaseEstimator):
         """Return log-odds (n_rows,) of encoded rows."""
 
     @abstractmethod
+    def _learn_again(self, rows: FitRows) -> None:
+        """Fit on all rows with what was found on the folds; ``rows`` have none."""
+
+    @abstractmethod
     def _fall_back(self, prior: LinearModel) -> None:
         """Become the constant ``prior``."""
 
@@ -152,6 +157,22 @@ class CalibratedContender(ClassifierMixin, BaseEstimator):
             self.out_of_fold_ = self._learn(rows)
         self._calibrate(rows, _names(group, "group", rows), _names(action, "action", rows), calibration_mask)
         return self
+
+    def reseeded(self, X: Table, y: ArrayLike, *, seed: int) -> Self:  # noqa: N803
+        """Return this model fitted on the same rows with another seed; it is not changed itself.
+
+        What the folds found stays: parameters, rounds, strength, calibration. The seed draws the rows learned
+        from and the columns tried, so the two differ by chance alone.
+
+        Parameters
+        ----------
+        X, y
+            What it was fitted on, without weights.
+        """
+        again = copy(self)
+        labels = (np.asarray(y) == self.classes_[1]).astype(np.int8)
+        again._learn_again(FitRows(self.encode(X), labels, np.ones(len(labels)), [], seed))  # noqa: SLF001
+        return again
 
     def encode(self, X: Table) -> NDArray[np.float32]:  # noqa: N803
         """Return the matrix (n_rows, n_columns): categories as codes, missing and unseen as NaN.

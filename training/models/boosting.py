@@ -21,7 +21,7 @@ from serving.bundles.calibration import sigmoid
 from training.evaluation.calibration import log_odds, row_losses
 from training.models.base import FitRows, thinned
 from training.models.calibration import best_intercept
-from training.models.columns import FrameError, ModelColumn
+from training.models.columns import ModelColumn, check_monotone
 from training.models.folds import Fold
 
 FloatArray = NDArray[np.float64]
@@ -150,13 +150,21 @@ def boost(rows: FitRows, columns: Sequence[ModelColumn], plan: BoostingPlan) -> 
     kinds = ["c" if column.is_categorical else "q" for column in columns]
     arenas = [_arena(rows, fold, kinds, plan) for fold in rows.folds]
     best, losses, stopped_early = _search(arenas, fixed, rows.seed, plan)
-    everything = _quantized(rows, np.arange(len(rows.y)), kinds, _FINAL_FACTOR * plan.max_rows)
-    booster = xgb.train({**fixed, **best.parameters}, everything, best.rounds)
+    booster = refit(rows, columns, plan, best.parameters, best.rounds)
     out_of_fold = np.full(len(rows.y), np.nan)
     for fold, judging in zip(rows.folds, best.boosters, strict=True):
         rounds = min(best.rounds, judging.num_boosted_rounds())
         out_of_fold[fold.judge] = margins(judging, rows.matrix[fold.judge], (0, rounds))
     return Boosted(booster, best.parameters, best.rounds, out_of_fold, losses, stopped_early)
+
+
+def refit(
+    rows: FitRows, columns: Sequence[ModelColumn], plan: BoostingPlan, parameters: Parameters, rounds: int
+) -> Booster:
+    """Fit on all rows with parameters and rounds found before, without folds or a search."""
+    kinds = ["c" if column.is_categorical else "q" for column in columns]
+    everything = _quantized(rows, np.arange(len(rows.y)), kinds, _FINAL_FACTOR * plan.max_rows)
+    return xgb.train({**_fixed(rows, columns, plan), **parameters}, everything, rounds)
 
 
 def margins(booster: Booster, matrix: NDArray[np.float32], rounds: tuple[int, int] = (0, 0)) -> FloatArray:
@@ -169,9 +177,7 @@ def margins(booster: Booster, matrix: NDArray[np.float32], rounds: tuple[int, in
 
 
 def _fixed(rows: FitRows, columns: Sequence[ModelColumn], plan: BoostingPlan) -> dict[str, object]:
-    unknown = sorted(set(plan.monotone) - {column.name for column in columns if not column.is_categorical})
-    if unknown:
-        raise FrameError(f"monotone names {unknown[0]!r}, which is no numeric column; correct or drop it")
+    check_monotone(plan.monotone, columns)
     return {
         "objective": "binary:logistic",
         "tree_method": "hist",

@@ -6,7 +6,7 @@ and unseen as NaN. A model fitted on a frame is therefore served from such a mat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +118,13 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[ModelColumn]) -> None:
         f"columns are in another order: {given[where]!r} at position {where} where {fitted[where]!r} was "
         "fitted; select them in the order of feature_names_in_"
     )
+
+
+def check_monotone(monotone: Mapping[str, int], columns: Sequence[ModelColumn]) -> None:
+    """Refuse a direction declared for what is no numeric column."""
+    unknown = sorted(set(monotone) - {column.name for column in columns if not column.is_categorical})
+    if unknown:
+        raise FrameError(f"monotone names {unknown[0]!r}, which is no numeric column; correct or drop it")
 
 
 def as_frame(data: object) -> pd.DataFrame:

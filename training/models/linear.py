@@ -6,7 +6,7 @@ Both expose ``linear_`` (`serving.bundles.linear.LinearModel`) over the matrix o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -28,7 +28,7 @@ from training.models.base import (
     thinned,
 )
 from training.models.calibration import best_intercept
-from training.models.columns import ModelColumn
+from training.models.columns import ModelColumn, check_monotone
 
 _SKEWED = 2.0
 _LIMIT = 4.0
@@ -85,6 +85,9 @@ class PriorRate(CalibratedContender):
             out_of_fold[fold.judge] = margin
         return out_of_fold
 
+    def _learn_again(self, rows: FitRows) -> None:
+        """Stay as it is: nothing here is drawn."""
+
     def _fall_back(self, prior: LinearModel) -> None:
         self.linear_ = prior
 
@@ -107,6 +110,9 @@ class RegularizedLogistic(CalibratedContender):
         As of `PropensityModel`.
     max_iter
         Of the solver, Newton's method.
+    monotone
+        1 or -1 by numeric column: the score may only rise, or fall, with it. A weight of the other sign is
+        set to 0 and the others are fitted again, until none is left.
     folds, min_positives, min_offset_positives, random_state
         As of `PropensityModel`.
 
@@ -138,6 +144,7 @@ class RegularizedLogistic(CalibratedContender):
         max_iter: int = 100,
         min_positives: int = 20,
         min_offset_positives: int = 50,
+        monotone: Mapping[str, int] | None = None,
         random_state: Any = 0,  # noqa: ANN401
     ) -> None:
         self.strengths = strengths
@@ -146,10 +153,12 @@ class RegularizedLogistic(CalibratedContender):
         self.max_iter = max_iter
         self.min_positives = min_positives
         self.min_offset_positives = min_offset_positives
+        self.monotone = monotone
         self.random_state = random_state
 
     def _learn(self, rows: FitRows) -> FloatArray:
-        shapes = [_shape(column, rows.matrix[:, i]) for i, column in enumerate(self.columns_)]
+        check_monotone(self.monotone or {}, self.columns_)
+        shapes = self._shapes(rows)
         # Threads of the algebra wait for each other; on these sizes that costs more than it gains
         with threadpool_limits(1):
             tried = np.full((len(self.strengths), len(rows.y)), np.nan)
@@ -163,6 +172,15 @@ class RegularizedLogistic(CalibratedContender):
         out_of_fold: FloatArray = tried[best]
         return out_of_fold
 
+    def _learn_again(self, rows: FitRows) -> None:
+        if not self.fallback_reason_:
+            with threadpool_limits(1):
+                (found,) = self._fitted(rows, np.arange(len(rows.y)), self._shapes(rows), [self.strength_])
+            self.linear_, self.n_iter_ = found
+
+    def _shapes(self, rows: FitRows) -> list[LinearColumn]:
+        return [_shape(column, rows.matrix[:, i]) for i, column in enumerate(self.columns_)]
+
     def _fitted(
         self,
         rows: FitRows,
@@ -173,18 +191,31 @@ class RegularizedLogistic(CalibratedContender):
         """Return one model and its number of steps per strength."""
         index, weight = thinned(rows, index, self.max_rows)
         design, y = _design(shapes, rows.matrix[index]), rows.y[index]
+        declared = _declared(shapes, self.monotone or {})
         found: list[tuple[LinearModel, int]] = []
         for strength in strengths:
-            solver = LogisticRegression(
-                C=strength, solver="newton-cholesky", max_iter=self.max_iter, tol=_TOLERANCE
-            )
-            with warnings.catch_warnings():
-                # Weights that have not quite settled only make a weaker contender
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                solver.fit(design, y, sample_weight=weight)
+            solver, free = self._solved(design, y, weight, strength), dict(declared)
+            # Each strength by itself: a fit with this one alone must come out the same
+            held = design.copy() if _wrong(solver, free) else design
+            while wrong := _wrong(solver, free):
+                free = {place: sign for place, sign in free.items() if place not in wrong}
+                held[:, wrong] = 0.0
+                solver = self._solved(held, y, weight, strength)
             model = _with_weights(shapes, solver.coef_[0], float(solver.intercept_[0]))
             found.append((model, int(solver.n_iter_.max())))
         return found
+
+    def _solved(
+        self, design: FloatArray, y: NDArray[np.int8], weight: FloatArray, strength: float
+    ) -> LogisticRegression:
+        """Return the solver with its weights found; a column of zeros gets the weight 0."""
+        solver = LogisticRegression(
+            C=strength, solver="newton-cholesky", max_iter=self.max_iter, tol=_TOLERANCE
+        )
+        with warnings.catch_warnings():
+            # Weights that have not quite settled only make a weaker contender
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return solver.fit(design, y, sample_weight=weight)
 
     def _fall_back(self, prior: LinearModel) -> None:
         self.linear_, self.strength_, self.n_iter_ = prior, 0.0, 1
@@ -230,6 +261,22 @@ def _design(shapes: Sequence[LinearColumn], matrix: NDArray[np.float32]) -> Floa
             blocks.append(replace(shape, weight=1.0).margins(values)[:, None])
         blocks.append(missing[:, None].astype(np.float64))
     return np.concatenate(blocks, axis=1)
+
+
+def _declared(shapes: Sequence[LinearColumn], monotone: Mapping[str, int]) -> dict[int, int]:
+    """Return the direction declared for a column's weight, by its place in the design."""
+    declared: dict[int, int] = {}
+    start = 0
+    for shape in shapes:
+        if shape.name in monotone:
+            declared[start] = monotone[shape.name]
+        start += max(len(shape.category_weights), 1) + 1
+    return declared
+
+
+def _wrong(solver: LogisticRegression, declared: Mapping[int, int]) -> list[int]:
+    """Return the places of weights against their declared direction."""
+    return [place for place, sign in declared.items() if sign * solver.coef_[0, place] < 0]
 
 
 def _with_weights(shapes: Sequence[LinearColumn], weights: FloatArray, intercept: float) -> LinearModel:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from serving.bundles.linear import LinearModel
 from training.models.base import CalibratedContender, FitRows, FloatArray
-from training.models.boosting import Booster, BoostingPlan, Parameters, boost, margins
+from training.models.boosting import Booster, BoostingPlan, Parameters, boost, margins, refit
 
 
 class PropensityModel(CalibratedContender):
@@ -129,7 +129,21 @@ class PropensityModel(CalibratedContender):
         return "linear" if self.booster_ is None else "xgboost"
 
     def _learn(self, rows: FitRows) -> FloatArray:
-        plan = BoostingPlan(
+        found = boost(rows, self.columns_, self._plan())
+        self.booster_, self.linear_ = found.booster, None
+        self.best_params_: Parameters = found.parameters
+        self.best_rounds_ = found.rounds
+        self.trial_losses_ = found.losses
+        self.stopped_early_ = found.stopped_early
+        return found.out_of_fold
+
+    def _learn_again(self, rows: FitRows) -> None:
+        if self.booster_ is not None:
+            found = refit(rows, self.columns_, self._plan(), self.best_params_, self.best_rounds_)
+            self.booster_ = found
+
+    def _plan(self) -> BoostingPlan:
+        return BoostingPlan(
             self.trials,
             self.budget_seconds,
             self.max_rounds,
@@ -138,13 +152,6 @@ class PropensityModel(CalibratedContender):
             self.n_jobs,
             self.parameters,
         )
-        found = boost(rows, self.columns_, plan)
-        self.booster_, self.linear_ = found.booster, None
-        self.best_params_: Parameters = found.parameters
-        self.best_rounds_ = found.rounds
-        self.trial_losses_ = found.losses
-        self.stopped_early_ = found.stopped_early
-        return found.out_of_fold
 
     def _fall_back(self, prior: LinearModel) -> None:
         self.booster_, self.linear_ = None, prior

@@ -164,10 +164,8 @@ def _drift(case: Case, settings: PropensitySettings) -> dict[str, MetricInterval
 
 def _seed_variance(case: Case, settings: PropensitySettings) -> list[GateVerdict]:
     gates = settings.gates.seed_variance
-    others = [
-        fitting.refitted(case.measured, case.train, seed=settings.seed + 1 + number)
-        for number in range(gates.seeds)
-    ]
+    seeds = [settings.seed + 1 + number for number in range(gates.seeds)]
+    others = fitting.reseeded(case.measured, case.train, seeds)
     return seed_variance(
         gates, case.scored, others, replicates=settings.evaluation.replicates, seed=settings.seed
     )

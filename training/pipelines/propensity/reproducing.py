@@ -85,10 +85,10 @@ def _contender(recipe: Recipe) -> CalibratedContender:
     if kind is Kind.PRIOR:
         return PriorRate()
     if kind is Kind.LOGISTIC:
-        strength = recipe.found.get("strength")
+        strength, monotone = recipe.found.get("strength"), dict(model.monotone) or None
         if not isinstance(strength, float):
-            return RegularizedLogistic(random_state=recipe.seed)
-        return RegularizedLogistic(strengths=(strength,), random_state=recipe.seed)
+            return RegularizedLogistic(monotone=monotone, random_state=recipe.seed)
+        return RegularizedLogistic(strengths=(strength,), monotone=monotone, random_state=recipe.seed)
     return PropensityModel(
         trials=1,
         folds=model.folds,
