@@ -40,6 +40,7 @@ WHEN = frozenset(
 ) | {"force", "stopped"}
 _MODELS = (NEXT_BEST_ACTION,)
 _BY_CANDIDATE = ("why", REASONS, "measured", "priorities", "levers", "context_weights")
+_REASONS = tuple(one.name.lower() for one in Reason)
 _BY_PLACEMENT = ("offers", "actions", "kinds", "placements", *_BY_CANDIDATE)
 _OF_TYPE = {
     ColumnType.BOOL: (bool,),
@@ -59,7 +60,7 @@ class Wrong:
     message: str
 
     def __str__(self) -> str:
-        return f"{'.'.join(map(str, self.path))}: {self.message}"
+        return f"{'.'.join(map(str, self.path)) or 'the case'}: {self.message}"
 
 
 class Check:
@@ -95,12 +96,15 @@ class Check:
     def wrongs(self, case: Any) -> Iterator[Wrong]:  # noqa: ANN401  # YAML
         """Yield everything that is wrong in a case; where its parts are not there, no more than that."""
         found = [*_names((), case, PARTS)]
+        if not isinstance(case, dict):
+            yield from found
+            return
         for part, names in {"given": self._given, "when": WHEN, "then": THEN}.items():
-            written = case.get(part) if isinstance(case, dict) else None
+            written = case.get(part)
             if written is not None or part != "given":
                 found += _names((part,), written, names)
         yield from found
-        if not isinstance(case, dict) or any("must be a mapping" in one.message for one in found):
+        if any("must be a mapping" in one.message for one in found):
             return
         if not case["then"]:
             yield Wrong(("then",), "a case states what must come of it")
@@ -184,7 +188,7 @@ class Check:
         yield from _known(("when", "channel"), channel, self._places, "channel")
         for name, _ in _items(when.get("placements")):
             known = self._places.get(channel, {name})
-            yield from _known(("when", "placements", name), name, known, f"placement on channel `{channel}`")
+            yield from _known(("when", "placements", name), name, known, "placement")
         for name, _ in _items(when.get("context")):
             yield from _known(("when", "context", name), name, self._context, "context value")
         force = when.get("force") or {}
@@ -206,9 +210,7 @@ class Check:
                 yield from _each_known(("when", "stopped", kind), names, known[kind], kind.removesuffix("s"))
 
     def _then_wrongs(self, then: Mapping[str, Any], asked: set[str]) -> Iterator[Wrong]:
-        for name in _BY_PLACEMENT:
-            for placement, _ in _items(then.get(name)):
-                yield from _known(("then", name, placement), placement, asked, "placement asked for called")
+        yield from _placement_wrongs(then, asked)
         if NOT_OFFERED in then:
             yield from _each_known(("then", NOT_OFFERED), then[NOT_OFFERED], self._actions, "action")
         for name, known, kind in (
@@ -223,8 +225,17 @@ class Check:
                     place = ("then", name, placement, key)
                     yield from _known(place, key, self._actions | self._treatments, "action or treatment")
                     if name == REASONS:
-                        code = str(value).partition(": ")[0]
-                        yield from _known(place, code, [one.name.lower() for one in Reason], "reason")
+                        yield from _known(place, str(value).partition(": ")[0], _REASONS, "reason")
+
+
+def _placement_wrongs(then: Mapping[str, Any], asked: set[str]) -> Iterator[Wrong]:
+    """Yield what should be told by placement and is not, or of one that is not asked for."""
+    for name in _BY_PLACEMENT:
+        if not isinstance(then.get(name, {}), dict):
+            yield Wrong(("then", name), "must be a mapping of placements to what is there")
+        for placement, _ in _items(then.get(name)):
+            if placement not in asked:
+                yield Wrong(("then", name, placement), f"is not asked for{_hint(placement, asked)}")
 
 
 def _names(path: Path, written: Any, known: Collection[str]) -> Iterator[Wrong]:  # noqa: ANN401  # YAML

@@ -1,7 +1,7 @@
 """Golden cases of the core: what differs from a base catalogue, then as a golden decision has it.
 
-Besides what ``serving.catalogue.golden_case`` tells, ``given`` names ``base`` (``bank``; the corner shop when
-left out) and ``catalogue`` (what differs from it).
+Besides what ``serving.catalogue.golden_case`` tells, ``given`` names ``catalogue``: what differs from the
+corner shop. Those of the bank and the groceries stand beside them: ``serving/catalogue/examples``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 import yaml
 
-import serving.catalogue
 from serving.catalogue import load
 from serving.catalogue.golden_case import decided as decided_by
 from serving.catalogue.golden_case import mistaken
@@ -24,10 +23,7 @@ from serving.decision.columns import Column, ColumnType
 from serving.decision.decision import Decision
 
 FOLDER = Path(__file__).parent
-BASES = {
-    "corner-shop": FOLDER / "catalogue.yaml",
-    "bank": Path(serving.catalogue.__file__).parent / "examples" / "bank.yaml",
-}
+BASE = FOLDER / "catalogue.yaml"
 FEATURES: Mapping[str, Column] = {
     "age": Column(ColumnType.INT),
     "spend_30d": Column(ColumnType.FLOAT),
@@ -54,7 +50,7 @@ def read(case: Path) -> dict[str, Any]:
 def run(case: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with a case; where nothing is, what its decision has otherwise than it states."""
     catalogue = _catalogue(case)
-    wrong = [str(one) for one in Check(catalogue, given={*GIVEN, "base", "catalogue"}).wrongs(case)]
+    wrong = [str(one) for one in Check(catalogue, given={*GIVEN, "catalogue"}).wrongs(case)]
     return wrong or mistaken(case, catalogue)
 
 
@@ -64,15 +60,14 @@ def decided(case: Mapping[str, Any]) -> Decision:
 
 
 def _catalogue(case: Mapping[str, Any]) -> Catalogue:
-    given = case.get("given") or {}
-    return catalogue_of(given.get("base", "corner-shop"), yaml.safe_dump(given.get("catalogue") or {}))
+    return catalogue_of(yaml.safe_dump((case.get("given") or {}).get("catalogue") or {}))
 
 
 @cache
-def catalogue_of(base: str, changes: str) -> Catalogue:
-    """Return a base catalogue with what the case has different, written as YAML."""
-    content = merged(yaml.safe_load(BASES[base].read_text(encoding="utf-8")), yaml.safe_load(changes))
+def catalogue_of(changes: str) -> Catalogue:
+    """Return the corner shop's catalogue with what the case has different, written as YAML."""
+    content = merged(yaml.safe_load(BASE.read_text(encoding="utf-8")), yaml.safe_load(changes))
     with TemporaryDirectory() as folder:
         file = Path(folder) / "catalogue.yaml"
         file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        return load(file, FEATURES if base == "corner-shop" else {})
+        return load(file, FEATURES)
