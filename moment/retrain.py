@@ -136,7 +136,8 @@ class Plan:
         since = "all" if asked.since is None else asked.since.isoformat()
         lake = [Stage("decisions", "Recorded decisions and outcomes", lambda _: since, self._decisions)]
         if asked.source:
-            lake.append(Stage("source", f"Ingest {asked.source}", lambda _: asked.source, self._source))
+            # First, since decisions speak of customers the source may be the first to know
+            lake.insert(0, Stage("source", f"Ingest {asked.source}", lambda _: asked.source, self._source))
         known = [
             Stage("features", "Features as they were", self._data_inputs, self._features),
             Stage("news", "Is there anything new?", self._data_inputs, self._news),
