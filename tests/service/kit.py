@@ -29,7 +29,9 @@ from serving.adapters.memory_consents import (
 )
 from serving.adapters.memory_contacts import MemoryContacts
 from serving.adapters.memory_events import MemoryEvents
+from serving.adapters.memory_life import MemoryLife
 from serving.adapters.memory_models import MemoryModels
+from serving.adapters.personal_signing import MachineSigner, PersonalSigner
 from serving.adapters.vault import Vault
 from serving.catalogue import load
 from serving.catalogue.feature_columns import feature_columns
@@ -37,7 +39,8 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.consent_ledger import ConsentEntry, ConsentStatus
 from serving.decision.values import FeatureState
 from serving.decision.values import Purpose as ConsentPurpose
-from serving.ports import CustomerFacts, Keys, Scope, Scorer, Segmenter, Told
+from serving.ports import CustomerFacts, Keys, Role, Scope, Scorer, Segmenter, Told
+from serving.ports.life import Signer
 from serving.records import Mode, Versions
 from serving.use_cases.access import Access, Caller
 from serving.use_cases.asking import Ask
@@ -49,7 +52,8 @@ from serving.use_cases.erase import EraseCustomer
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.export import ExportCustomer
 from serving.use_cases.identity import Identify
-from serving.use_cases.keys import create_key
+from serving.use_cases.keys import create_key, create_personal_key
+from serving.use_cases.life import Life
 from serving.use_cases.outcomes import TakeOutcomes
 from serving.use_cases.recall import Recall
 from serving.use_cases.tracking import LABEL, Tracking
@@ -59,6 +63,9 @@ NOW = datetime(2026, 5, 1, 18, 30, tzinfo=UTC)
 SNAPSHOT = NOW - timedelta(days=1)
 VAULT = Vault(bytes(range(32)))
 """What seals in tests; each database has keys of its own."""
+
+MACHINE = MachineSigner(VAULT)
+"""Signs what nobody does by name."""
 
 TRACKING = Tracking(VAULT.derived_key(LABEL))
 
@@ -225,9 +232,11 @@ class Shop:
     tracking: Tracking = TRACKING
 
     erasures: MemoryErasures = field(default_factory=MemoryErasures)
+    bundles: Path = Path("bundles")
 
     def __post_init__(self) -> None:
         self.identities = MemoryIdentities(self.contacts)
+        self.lives = MemoryLife(MACHINE, self.memory_keys, self.clock)
         self.consents.same = self.contacts.members
         self.catalogue = catalogue(self.more, self.change)
         self.records = MemoryRecords(self.contacts)
@@ -275,6 +284,15 @@ class Shop:
         """The door, as the API asks for it."""
         return Access(self.memory_keys, self.clock)
 
+    @property
+    def life(self) -> Life:
+        """The life of models, as the API asks for it."""
+        return Life(self.lives, self.bundles, self.clock, MACHINE)
+
+    def signer(self, secret: str) -> Signer:
+        """Return the person whose own key this is, as the API asks for it."""
+        return PersonalSigner(secret, self.memory_keys, self.clock)
+
     def desk(self) -> Desk:
         """Return the open desk, as the API asks for it, or the refusal that was set."""
         if self.refusal is not None:
@@ -301,6 +319,12 @@ class Shop:
             contract=CONTRACT,
             models=self.models,
         )
+
+    def personal_key(self, person: str, role: Role, mode: Mode = Mode.LIVE) -> str:
+        """Make a person's own key and return its secret."""
+        return create_personal_key(
+            self.memory_keys, person=person, role=role, now=self.clock(), mode=mode
+        ).secret
 
     def key(
         self,

@@ -10,9 +10,11 @@ import pytest
 from litestar import Litestar
 
 from serving.api.app import build
+from serving.ports.life import Signer
 from serving.settings import Settings
 from serving.use_cases.access import Access
 from serving.use_cases.desk import Desk
+from serving.use_cases.life import Life
 from tests.service.kit import Shop
 
 SETTINGS = Settings(max_body_bytes=4096, body_seconds=0.2)
@@ -26,6 +28,13 @@ class TodaysOffice:
     @property
     def access(self) -> Access:
         return self.shop.access
+
+    @property
+    def life(self) -> Life:
+        return self.shop.life
+
+    def signer(self, secret: str) -> Signer:
+        return self.shop.signer(secret)
 
     def desk(self) -> Desk:
         return self.shop.desk()
