@@ -1,40 +1,33 @@
-"""The gates of a next-best-action version: is it sound, does it decide as written, in time, for enough people."""
+"""The gates of a next-best-action version: sound, decides as written, in time, for enough people.
+
+All of it is a function of what is given: the catalogue, its golden decisions, what decides now, and records.
+A number that is missing fails. One does not: without enough recorded requests nobody can tell whom a policy
+reaches, and a fresh home has none, so ``reach`` is inconclusive then. Such a version may challenge; to become
+the champion it needs somebody who accepts that by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Container, Sequence
 
-from serving.catalogue.golden import Golden
-from serving.decision.actions import Action
+import numpy as np
+
+from serving.catalogue.feature_columns import missing_columns
+from serving.catalogue.golden import Golden, missed
 from serving.decision.catalogue import Catalogue
 from serving.lifecycle import GateVerdict
-from serving.ports import Scorer
+from serving.lifecycle.gates import judged
+from serving.policy_bounds import PACKAGED_BOUNDS, PolicyBounds, read_bounds
+from serving.policy_intervals import interval_of
+from serving.policy_reach import listed, reach_gates
+from serving.policy_requests import Redecide, ScorerFor, golden_milliseconds, representative
 from serving.records import DecisionRecord
 
-PACKAGED_BOUNDS = Path(__file__).parent / "catalogue" / "gates.yaml"
-"""The bounds where a deployment gives none of its own."""
+__all__ = ["PACKAGED_BOUNDS", "PolicyBounds", "ScorerFor", "policy_gates", "read_bounds"]
 
-ScorerFor = Callable[[str, Sequence[Action]], Scorer | None]
-"""From the digest of a propensity bundle to a scorer for some actions: ``ModelArchive.scorer``."""
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyBounds:
-    """What a version must reach; `requests` is how many recorded requests are decided again at most."""
-
-    golden_at_least: float = 1.0
-    latency_p99_ms_at_most: float = 20.0
-    reach_at_least: float = 0.9
-    starved_at_most: float | None = None
-    requests: int = 500
-    fewest: int = 50
-
-
-def read_bounds(path: Path = PACKAGED_BOUNDS) -> PolicyBounds:
-    """Read the bounds; ConfigurationError with every fault."""
-    raise NotImplementedError
+_LISTED = 3
+_TIMED = 100
+"""Requests that are timed at most: five runs of each."""
 
 
 def policy_gates(
@@ -47,5 +40,99 @@ def policy_gates(
     bounds: PolicyBounds,
     features: Container[str] | None = None,
 ) -> tuple[GateVerdict, ...]:
-    """Return what the gates find of a catalogue that is to become a version."""
-    raise NotImplementedError
+    """Return what the gates find of a catalogue that is to become a version.
+
+    Parameters
+    ----------
+    catalogue
+        Loaded, so free of faults.
+    golden
+        Its golden decisions; None where there are none, which fails.
+    champion
+        What decides now; None: it is held against what was answered then.
+    recorded
+        Decision records; of them the newest live ones that can be decided again are.
+    scorer
+        Finds the model a record cites, for what was not scored then; None: it stays unscored.
+    bounds
+        What must be reached.
+    features
+        Names of what a rule may read of customers; None: those that are built in.
+    """
+    requests = representative(recorded, bounds.requests)
+    known = {one.digest: one for one in (champion, catalogue) if one is not None}
+    again = Redecide(catalogue, known, scorer)
+    return (
+        _check_gate(catalogue, _built_in() if features is None else features),
+        _golden_gate(catalogue, golden, bounds),
+        _latency_gate(catalogue, golden, requests, Redecide(catalogue, known, scorer), bounds),
+        *reach_gates(requests, again, champion, bounds),
+    )
+
+
+def _built_in() -> Container[str]:
+    from features.definitions import customer_contract
+    from features.realtime_features import REALTIME_V1
+
+    return {spec.name for spec in (*customer_contract().scalars, *REALTIME_V1.scalars)}
+
+
+def _check_gate(catalogue: Catalogue, features: Container[str]) -> GateVerdict:
+    lacking = missing_columns(catalogue, features)
+    note = f"no feature computes {listed(lacking)}; define them, or take the rules out" if lacking else ""
+    return GateVerdict(
+        gate="catalogue.check",
+        title="Columns of the customer that rules read and no feature computes, none",
+        verdict=judged(float(len(lacking)), at_most=0.0),
+        value=float(len(lacking)),
+        at_most=0.0,
+        note=note,
+    )
+
+
+def _golden_gate(catalogue: Catalogue, golden: Golden | None, bounds: PolicyBounds) -> GateVerdict:
+    total = 0 if golden is None else len(golden.decisions)
+    wrong = () if golden is None else missed(golden, catalogue)
+    share = 1 - len(wrong) / total if total else None
+    note = "; ".join(map(str, wrong[:_LISTED])) + (
+        f"; and {len(wrong) - _LISTED} more" * (len(wrong) > _LISTED)
+    )
+    return GateVerdict(
+        gate="golden",
+        title=f"Golden decisions that come out as written, at least {bounds.golden_at_least:.0%}",
+        verdict=judged(share, at_least=bounds.golden_at_least),
+        value=share,
+        at_least=bounds.golden_at_least,
+        note=note
+        if total
+        else "no golden decisions; write them in NAME.golden.yaml beside the catalogue (docs/policies.md)",
+    )
+
+
+def _latency_gate(
+    catalogue: Catalogue,
+    golden: Golden | None,
+    requests: Sequence[DecisionRecord],
+    timing: Redecide,
+    bounds: PolicyBounds,
+) -> GateVerdict:
+    spent = [taken for record in requests[-_TIMED:] if (taken := timing.milliseconds(record)) is not None]
+    of = "recorded requests"
+    if not spent and golden is not None:
+        spent, of = golden_milliseconds(golden, catalogue), "golden decisions"
+    value = low = high = None
+    if spent:
+        value, low, high = interval_of(np.array(spent), lambda drawn: np.percentile(drawn, 99, axis=-1))
+    most = bounds.latency_p99_ms_at_most
+    return GateVerdict(
+        gate="latency.p99_ms",
+        title=f"Deciding without the model, 99th percentile in ms, at most {most:g}",
+        verdict=judged(value, low, high, at_most=most),
+        value=value,
+        low=low,
+        high=high,
+        at_most=most,
+        note=f"over {len(spent)} {of}"
+        if spent
+        else "there is neither a recorded request nor a golden decision",
+    )

@@ -95,7 +95,7 @@ def decide_again(record: DecisionRecord, catalogue: Catalogue, models: Models) -
         segment = models.segmenter.assign(facts)
     history = history_of(record, told)
     left = shortlist(
-        _request(record, told, catalogue), catalogue, _customer(record, told), history, record.decided_at
+        request_of(record, told, catalogue), catalogue, customer_of(record, told), history, record.decided_at
     )
     scores, scores_from = _scores(
         record, facts, left, models.scorer if _was_asked(PROPENSITY, record, models) else None
@@ -138,7 +138,8 @@ def _forced(record: DecisionRecord) -> Forced | None:
     return Forced(ActionId(record.force.action), None if treatment is None else TreatmentId(treatment))
 
 
-def _customer(record: DecisionRecord, told: Personal) -> Customer:
+def customer_of(record: DecisionRecord, told: Personal) -> Customer:
+    """Return the customer as known then."""
     return Customer(
         customer_id=None if told.customer_id is None else CustomerId(told.customer_id),
         profile=record.profile,
@@ -151,7 +152,7 @@ def _customer(record: DecisionRecord, told: Personal) -> Customer:
     )
 
 
-def _request(record: DecisionRecord, told: Personal, catalogue: Catalogue) -> Request:
+def request_of(record: DecisionRecord, told: Personal, catalogue: Catalogue) -> Request:
     """Return the request as it came: what Moment derives itself is derived again."""
     derived = {field.name for field in catalogue.context if field.set_by is SetBy.MOMENT}
     return Request(
