@@ -12,7 +12,10 @@ import pytest
 from moment.errors import InvalidRequest
 from moment.home import Home
 from serving.adapters.database import connect
+from serving.adapters.group_commit import GroupCommit
 from serving.adapters.identifiers import utc_now
+from serving.adapters.sqlite_erasures import SqliteErasures
+from serving.adapters.vault import Vault
 from serving.bootstrap import open_keys
 from serving.bundles import BundleRefused, Trust, read_manifest, verify_signature
 from serving.life_room import open_life, personal_signer
@@ -78,11 +81,22 @@ def test_a_file_that_holds_no_personal_key_is_refused_in_one_line(
     assert "moment keys create --person NAME --role ROLE" in str(caught.value)
 
 
-def test_it_names_no_customer(home: Home) -> None:
-    """An erasure has nothing to do here: what is done to models is about models."""
+def test_an_erasure_has_nothing_to_do_here(home: Home) -> None:
+    """What is done to models is about models; even a customer who has the name of one leaves it as it is."""
     ada = personal_signer(home, key_file(home, "Ada Byron", Role.RISK_OFFICER))
     with open_life(home) as life:
         life.stop(StopKind.ACTION, "tea", "wrong price", ada)
+        before = life.book()
+    writer = GroupCommit(home.database)
+    with (
+        closing(writer),
+        closing(SqliteErasures(home.database, writer, Vault.open(home))) as erasures,
+    ):
+        for customer in ("Ada Byron", "tea", ada.actor.key_id):
+            erasures.begin(customer, utc_now())
+    with open_life(home) as life:
+        assert life.verify() == 1
+        assert life.book() == before
     with closing(connect(home.database)) as connection:
         for table in ("life_entries", "life_head"):
             names = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
