@@ -36,11 +36,18 @@ SIGNATURE = "signature.json"
 POINTER = "CURRENT"
 _VERSION_LENGTH = 12
 _MAX_FILE_BYTES = 512 * 1024 * 1024
+_MOST_SAID = 80
 _MAX_MANIFEST_BYTES = 1024 * 1024
 
 
 UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What reading a file that is not what it should be raises."""
+
+
+def brief(error: Exception) -> str:
+    """Return what an error says in a few words: a library's may span lines and name places in its source."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said[:_MOST_SAID]}" if said else type(error).__name__
 
 
 class Refusal(StrEnum):
@@ -224,7 +231,7 @@ def parse_manifest(folder: Path, text: bytes) -> Manifest:
             format=format_version,
         )
     except UNREADABLE as error:
-        raise BundleRefused(folder, Refusal.FORMAT, f"{MANIFEST} cannot be read ({error!r})") from error
+        raise BundleRefused(folder, Refusal.FORMAT, f"{MANIFEST} cannot be read ({brief(error)})") from error
     if format_version not in READABLE:
         detail = f"{MANIFEST} states format {format_version}, this version of Moment reads up to {FORMAT}"
         raise BundleRefused(folder, Refusal.FORMAT, detail)

@@ -20,6 +20,7 @@ from serving.bundles.manifest import (
     BundleRefused,
     Manifest,
     Refusal,
+    brief,
     current,
     sha256,
     write_bundle,
@@ -171,7 +172,7 @@ def _refusing(folder: Path) -> Iterator[None]:
     try:
         yield
     except (*UNREADABLE, MomentError, yaml.YAMLError) as error:
-        detail = f"a file cannot be read ({str(error).partition(chr(10))[0]})"
+        detail = f"a file cannot be read ({brief(error)})"
         raise BundleRefused(folder, Refusal.FORMAT, detail, way_out=_WAY_OUT) from error
 
 

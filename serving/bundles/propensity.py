@@ -24,6 +24,7 @@ from serving.bundles.manifest import (
     BundleRefused,
     Manifest,
     Refusal,
+    brief,
     canonical_json,
     current,
     sha256,
@@ -316,7 +317,9 @@ def propensity_of(files: BundleFiles) -> PropensityBundle:
         golden = _Golden.loads(contents["golden.json"])
         read_as = _read_as(bundle.model, bundle.layout, bundle.contract, bundle.calibration)
     except UNREADABLE as error:
-        raise BundleRefused(files.folder, Refusal.FORMAT, f"a file cannot be parsed ({error!r})") from error
+        raise BundleRefused(
+            files.folder, Refusal.FORMAT, f"a file cannot be parsed ({brief(error)})"
+        ) from error
     _check_width(bundle)
     check_read_as(files, golden.read_as, read_as)
     _check_golden(bundle, golden)
@@ -385,7 +388,7 @@ def _check_golden(bundle: PropensityBundle, golden: _Golden) -> None:
         margins = bundle.model.margins(rows.matrix)
         calibrated = bundle.calibration.apply(margins, rows.groups, rows.actions)
     except UNREADABLE as error:
-        raise BundleRefused(bundle.folder, Refusal.FORMAT, f"it cannot be scored ({error!r})") from error
+        raise BundleRefused(bundle.folder, Refusal.FORMAT, f"it cannot be scored ({brief(error)})") from error
     worst = max(_difference(margins, golden.margins), _difference(calibrated, golden.calibrated))
     if not worst <= GOLDEN_TOLERANCE:
         detail = f"a golden prediction differs by {worst:.2g}, allowed is {GOLDEN_TOLERANCE:.0e}"

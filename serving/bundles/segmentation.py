@@ -17,6 +17,7 @@ from serving.bundles.manifest import (
     BundleRefused,
     Manifest,
     Refusal,
+    brief,
     canonical_json,
     current,
     sha256,
@@ -139,7 +140,7 @@ def segmentation_of(files: BundleFiles) -> SegmentationBundle:
         read_as, stated = _read_as(model, contract), golden.get("read_as")
         reproduced = _reproduces(model, golden)
     except UNREADABLE as error:
-        raise BundleRefused(folder, Refusal.FORMAT, f"a file cannot be parsed ({error!r})") from error
+        raise BundleRefused(folder, Refusal.FORMAT, f"a file cannot be parsed ({brief(error)})") from error
     if len(model.centres) != len(model.personas) or not model.personas:
         raise BundleRefused(folder, Refusal.FORMAT, "it has not one centre for each persona")
     if not reproduced:
