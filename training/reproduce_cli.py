@@ -22,7 +22,7 @@ def reproduce(name: str, version: str, *, as_json: bool) -> None:
     """Make VERSION of model NAME again of what is on record, and say whether it is the same to the bit.
 
     Recorded parameters are fitted on recorded rows, without tuning and time budget; a next-best-action
-    version is built again of its own catalogue. Where the digest is another one, what is not as it was then is
+    version is built again of its own catalogue. Where the digest is another one, what is not as it was is
     named, and the exit is 1.
 
     \b
