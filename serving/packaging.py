@@ -87,7 +87,8 @@ RECIPES = {
     Service.DECISIONING: Recipe(
         "serving.service",
         (Model.SEGMENTATION, Model.PROPENSITY),
-        more=("moment.cli", "serving.cli", "serving.admin"),
+        # feature_repo.stores: Feast finds it by its name in feature_store.yaml
+        more=("feature_repo.stores", "moment.cli", "serving.admin", "serving.cli"),
     ),
     Service.SEGMENTATION: Recipe(
         "serving.services.segmentation",
