@@ -1,7 +1,7 @@
 """Many processes that act on the same models at once; run as a module by the test beside it.
 
-Each says ``ready``, waits for the file ``go``, and acts as one of the people. What was acknowledged, or refused,
-is a line in its own file.
+Each says ``ready``, waits for the file ``go``, and acts as one of the people. What was acknowledged, or
+refused, is a line in its own file.
 """
 
 from __future__ import annotations
