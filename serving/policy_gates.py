@@ -8,10 +8,11 @@ the champion it needs somebody who accepts that by name.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 import numpy as np
 
+from moment.errors import ConfigurationError, DependencyError
 from serving.catalogue.feature_columns import missing_columns
 from serving.catalogue.golden import Golden, missed
 from serving.decision.catalogue import Catalogue
@@ -39,6 +40,7 @@ def policy_gates(
     scorer: ScorerFor | None,
     bounds: PolicyBounds,
     features: Container[str] | None = None,
+    catalogues: Callable[[str], Catalogue | None] | None = None,
 ) -> tuple[GateVerdict, ...]:
     """Return what the gates find of a catalogue that is to become a version.
 
@@ -58,16 +60,36 @@ def policy_gates(
         What must be reached.
     features
         Names of what a rule may read of customers; None: those that are built in.
+    catalogues
+        Finds the catalogue a record cites, ``CatalogueArchive.find``: without it recorded scores are read only
+        where one of the two above decided.
     """
     requests = representative(recorded, bounds.requests)
     known = {one.digest: one for one in (champion, catalogue) if one is not None}
+    if catalogues is not None:
+        known |= _cited({one.versions.catalogue for one in requests} - set(known), catalogues)
     again = Redecide(catalogue, known, scorer)
+    total = len(requests)
+    requests = tuple(record for record in requests if again.can_score(record))
     return (
         _check_gate(catalogue, _built_in() if features is None else features),
         _golden_gate(catalogue, golden, bounds),
         _latency_gate(catalogue, golden, requests, Redecide(catalogue, known, scorer), bounds),
-        *reach_gates(requests, again, champion, bounds),
+        *reach_gates(requests, again, champion, bounds, unread=total - len(requests)),
     )
+
+
+def _cited(digests: Iterable[str], catalogues: Callable[[str], Catalogue | None]) -> dict[str, Catalogue]:
+    """Return the catalogues that are still kept, and sound, of those that records cite."""
+    found = {}
+    for digest in digests:
+        try:
+            catalogue = catalogues(digest)
+        except (DependencyError, ConfigurationError):
+            continue
+        if catalogue is not None:
+            found[digest] = catalogue
+    return found
 
 
 def _built_in() -> Container[str]:

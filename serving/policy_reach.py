@@ -42,7 +42,12 @@ class Compared:
 
 
 def reach_gates(
-    requests: Sequence[DecisionRecord], again: Redecide, champion: Catalogue | None, bounds: PolicyBounds
+    requests: Sequence[DecisionRecord],
+    again: Redecide,
+    champion: Catalogue | None,
+    bounds: PolicyBounds,
+    *,
+    unread: int = 0,
 ) -> tuple[GateVerdict, ...]:
     """Return reach, and what can be told besides: who is starved, and how much changes.
 
@@ -56,9 +61,12 @@ def reach_gates(
         What decides now; None: it is held against what was answered then.
     bounds
         What must be reached.
+    unread
+        How many more requests there are whose scores cannot be read.
     """
     if not requests:
-        return (_reach_gate((None, None, None), bounds, sure=False, note="no recorded requests yet"),)
+        note = _left_out(unread) if unread else "no recorded requests yet"
+        return (_reach_gate((None, None, None), bounds, sure=False, note=note),)
     new = [again(record) for record in requests]
     if champion is None:
         old = [recorded_reach(record, again.catalogue) for record in requests]
@@ -67,6 +75,8 @@ def reach_gates(
         old = [now(record) for record in requests]
     compared = Compared(requests, new, old, _unsure(old, bounds))
     notes = [_counted(compared, "now" if champion is not None else "then")]
+    if unread:
+        notes.append(_left_out(unread))
     if again.refused:
         notes.append(f"{again.refused} ask for what the catalogue does not have")
     if again.unscored:
@@ -78,6 +88,10 @@ def reach_gates(
         _starved_gate(compared, again.catalogue, bounds),
         _changed_gate(compared),
     )
+
+
+def _left_out(unread: int) -> str:
+    return f"{unread} more are left out: neither the catalogue nor the model that scored them is kept"
 
 
 def _unsure(old: Sequence[Reached], bounds: PolicyBounds) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from moment.errors import DependencyError, InvalidRequest
+from moment.errors import DependencyError, InvalidRequest, InvariantViolation
 from serving.catalogue.golden import Golden
 from serving.catalogue.golden_case import Propensities, request_of
 from serving.catalogue.golden_given import customer_of, history_of
@@ -19,7 +19,7 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
 from serving.decision.decision import Decision, OfferKind, Scores
 from serving.decision.shortlist import Shortlist, shortlist
-from serving.decision.values import NOTHING_STOPPED
+from serving.decision.values import NOTHING_STOPPED, Customer, History, Request
 from serving.ports import Scorer
 from serving.records import DecisionRecord, Mode
 from serving.use_cases import deciding_again
@@ -135,19 +135,19 @@ class Redecide:
         except InvalidRequest:
             return None
         scores = self._scores(record, left) if left.contenders else None
-        return _timed(lambda: self._shortlist(record), scores, record.seed)
+        request, customer, history = _inputs(record, self.catalogue)
+        return _timed(
+            lambda: shortlist(request, self.catalogue, customer, history, record.decided_at),
+            scores,
+            record.seed,
+        )
+
+    def can_score(self, record: DecisionRecord) -> bool:
+        """Whether what competes in a request can be scored: as it was then, or by the model it cites."""
+        return record.versions.catalogue in self.known or self._scorer(record.versions.propensity) is not None
 
     def _shortlist(self, record: DecisionRecord) -> Shortlist:
-        told = record.personal
-        if told is None:
-            raise InvalidRequest("what was known of the customer is erased", code="erased")
-        request = replace(
-            deciding_again.request_of(record, told, self.catalogue), stopped=NOTHING_STOPPED, force=None
-        )
-        customer, history = (
-            deciding_again.customer_of(record, told),
-            deciding_again.history_of(record, told),
-        )
+        request, customer, history = _inputs(record, self.catalogue)
         return shortlist(request, self.catalogue, customer, history, record.decided_at)
 
     def _scores(self, record: DecisionRecord, left: Shortlist) -> Scores:
@@ -194,6 +194,19 @@ class Redecide:
                 found = None
             self._scorers[digest] = found
         return self._scorers[digest]
+
+
+def _inputs(record: DecisionRecord, catalogue: Catalogue) -> tuple[Request, Customer, History | None]:
+    """Return what went into a decision, but for what was stopped."""
+    told = record.personal
+    if told is None:
+        raise InvariantViolation("a record without its personal part was decided again; leave it out")
+    request = deciding_again.request_of(record, told, catalogue)
+    return (
+        replace(request, stopped=NOTHING_STOPPED, force=None),
+        deciding_again.customer_of(record, told),
+        deciding_again.history_of(record, told),
+    )
 
 
 def golden_milliseconds(golden: Golden, catalogue: Catalogue) -> list[float]:
