@@ -61,8 +61,8 @@ def policy_gates(
     features
         Names of what a rule may read of customers; None: those that are built in.
     catalogues
-        Finds the catalogue a record cites, ``CatalogueArchive.find``: without it recorded scores are read only
-        where one of the two above decided.
+        Finds the catalogue a record cites, as ``CatalogueArchive.find`` does: without it recorded scores are
+        read only where one of the two above decided.
     """
     requests = representative(recorded, bounds.requests)
     known = {one.digest: one for one in (champion, catalogue) if one is not None}
