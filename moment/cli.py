@@ -53,6 +53,9 @@ COMMANDS: dict[str, Mounted] = {
     "decisions": Mounted("serving.cli", "Look at recorded decisions, as they come or one by one."),
     "case": Mounted("serving.cli", "Write all about a DECISION on one page, for a complaint."),
     "records": Mounted("serving.cli", "Look after the records of decisions."),
+    "package": Mounted(
+        "serving.cli", "Build Bentos of the services that stand alone, with what serves in this home."
+    ),
     "erase": Mounted("serving.cli", "Erase a customer, for good: from every store and every file of Moment."),
 }
 

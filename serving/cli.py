@@ -14,6 +14,7 @@ from serving.decisions_cli import decisions
 from serving.erase_cli import erase
 from serving.findings_cli import findings
 from serving.keys_cli import keys
+from serving.package_cli import package
 from serving.policy_cli import publish, rollback, submit
 from serving.records_cli import records
 from serving.stop_cli import resume, stop
@@ -43,6 +44,7 @@ cli.add_command(catalogue)
 cli.add_command(decisions)
 cli.add_command(keys)
 cli.add_command(erase)
+cli.add_command(package)
 cli.add_command(records)
 cli.add_command(findings)
 cli.add_command(stop)
