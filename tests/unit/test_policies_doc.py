@@ -15,6 +15,9 @@ from moment.errors import ConfigurationError
 from serving.catalogue import load
 from serving.catalogue.build import OUTCOMES
 from serving.catalogue.diff import differences, lines_of
+from serving.catalogue.golden import missed, read_golden
+from serving.catalogue.golden_check import GIVEN, WHEN
+from serving.catalogue.golden_told import THEN
 from serving.decision.actions import LawfulBasis, SetBy
 from serving.decision.calls import FUNCTION_NAMES
 from serving.decision.catalogue import Catalogue
@@ -152,6 +155,34 @@ def test_every_reason_is_listed_under_its_stage() -> None:
 
 def test_the_explanation_is_what_moment_says(starter: Catalogue) -> None:
     assert after("explained") == explanation(starter)
+
+
+def test_the_golden_decisions_come_out(starter: Catalogue, tmp_path: Path) -> None:
+    found = re.search(r"<!-- golden -->\n```yml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    file = tmp_path / "first-bank.golden.yaml"
+    file.write_text(found[1], encoding="utf-8")
+    customer = yaml.safe_load(STARTER)["customer"]
+    columns = {name: Column(ColumnType(said["type"])) for name, said in customer.items()}
+
+    golden = read_golden(file, starter, columns)
+
+    assert len(golden.decisions) == 3
+    assert [str(one) for one in missed(golden, starter)] == []
+
+
+def test_what_a_golden_decision_may_say_is_listed() -> None:
+    listed = {words(part).pop(): words(said) for part, said in table("part | may say")}
+
+    assert listed["given"] - {"gone"} == GIVEN
+    assert listed["when"] - {"web"} == WHEN
+    assert listed["then"] == THEN
+
+
+def test_every_gate_of_a_policy_is_listed() -> None:
+    gates = {words(gate).pop() for gate, *_ in table("gate")}
+
+    assert gates == {"catalogue.check", "golden", "latency.p99_ms", "reach", "starved", "changed"}
 
 
 def test_the_difference_is_what_moment_says(tmp_path: Path) -> None:
