@@ -30,7 +30,7 @@ from serving.lifecycle.acts import (
     Submitted,
 )
 from serving.lifecycle.book import Approval, Book, Finding, Stop, Version, Written
-from serving.lifecycle.endings import days_left, warnings
+from serving.lifecycle.endings import warnings
 from serving.lifecycle.gates import GateVerdict, Verdict, judged, overall
 from serving.lifecycle.rules import LONGEST_APPROVAL, check
 
@@ -65,7 +65,6 @@ __all__ = [
     "Version",
     "Written",
     "check",
-    "days_left",
     "judged",
     "overall",
     "warnings",

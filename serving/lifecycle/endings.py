@@ -1,8 +1,7 @@
-"""Approvals that end soon, have ended or are missing: in lines for people, in days for a metric."""
+"""Approvals that end soon, have ended or are missing, in lines for people."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from serving.lifecycle.acts import Model
@@ -20,16 +19,6 @@ def warnings(book: Book, now: datetime) -> tuple[str, ...]:
     champions = (book.champion(model) for model in Model)
     lines = (_line(one, now, in_charge=one.model in book.claimed) for one in champions if one is not None)
     return tuple(line for line in lines if line is not None)
-
-
-def days_left(book: Book, now: datetime) -> Mapping[Model, float]:
-    """Return in how many days each champion's approval ends; below 0 it has. One without is left out."""
-    champions = (book.champion(model) for model in Model)
-    return {
-        one.model: (one.approval.expires_at - now) / _DAY
-        for one in champions
-        if one is not None and one.approval is not None
-    }
 
 
 def _line(champion: Version, now: datetime, *, in_charge: bool) -> str | None:

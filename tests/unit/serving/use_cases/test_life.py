@@ -12,7 +12,6 @@ import pytest
 
 from moment.errors import InvalidRequest
 from serving.lifecycle import GateVerdict, Model, Severity, State, StopKind, Verdict, Version, warnings
-from serving.lifecycle.endings import days_left
 from serving.ports import Role
 from serving.ports.life import Signer
 from serving.use_cases.life import Life
@@ -185,7 +184,6 @@ class TestApproval:
         (ended,) = warnings(house.life.book(), house.clock())
         assert ended.startswith(f"the approval of {name} ended on 2026-08-02, it serves on")
         assert house.life.book().champion(PROPENSITY) == made
-        assert days_left(house.life.book(), house.clock()) == {PROPENSITY: -1.0}
         renewed = approve(house, made, house.ada)
         assert (renewed.state, renewed.approved(house.clock())) == (State.CHAMPION, "approved")
         assert warnings(house.life.book(), house.clock()) == ()
