@@ -46,7 +46,8 @@ def catalogue() -> None:
 def check(file: Path, *, as_json: bool) -> None:
     """Tell every mistake in FILE at once: line, action, what is wrong, and the nearest name.
 
-    FILE is the catalogue in use (MOMENT_CATALOGUE, else the packaged groceries) unless given.
+    FILE is the catalogue in use (MOMENT_CATALOGUE, else the packaged groceries) unless given. Where golden
+    decisions stand beside it, in NAME.golden.yaml, they must come out as they are written.
 
     \b
     Example:
@@ -57,6 +58,7 @@ def check(file: Path, *, as_json: bool) -> None:
 
     try:
         found = _load(file)
+        golden = _held(file, found)
     except ConfigurationError as error:
         if not as_json:
             raise
@@ -66,10 +68,20 @@ def check(file: Path, *, as_json: bool) -> None:
     lacking = _lacking(found)
     if as_json:
         click.echo(
-            json.dumps({"sound": True, "digest": found.digest, "faults": [], "missing_columns": lacking})
+            json.dumps(
+                {
+                    "sound": True,
+                    "digest": found.digest,
+                    "faults": [],
+                    "missing_columns": lacking,
+                    "golden_decisions": golden,
+                }
+            )
         )
         return
     click.echo(f"{file.name} is sound: {summary(found)}.")
+    if golden:
+        click.echo(f"Its {golden} golden decisions come out as written.")
     if lacking:
         more = f" and {len(lacking) - _LISTED} more" if len(lacking) > _LISTED else ""
         listed = ", ".join(lacking[:_LISTED])
@@ -142,6 +154,14 @@ def _load(file: Path) -> Catalogue:
     from serving.catalogue import load
 
     return load(file, _features())
+
+
+def _held(file: Path, found: Catalogue) -> int:
+    """Return how many golden decisions stand beside a catalogue; ConfigurationError unless all come out."""
+    from serving.catalogue.golden import golden_beside, hold
+
+    beside = golden_beside(file)
+    return len(hold(beside, found, _features()).decisions) if beside.is_file() else 0
 
 
 def _features() -> Mapping[str, Column]:

@@ -130,6 +130,27 @@ def missed(golden: Golden, catalogue: Catalogue) -> tuple[Missed, ...]:
     return tuple(found)
 
 
+def hold(path: Path, catalogue: Catalogue, features: Mapping[str, Column] | None = None) -> Golden:
+    """Read golden decisions and see that all come out as written.
+
+    Raises
+    ------
+    ConfigurationError
+        As in `read_golden`; or with every decision that comes out otherwise, and in what.
+    """
+    golden = read_golden(path, catalogue, features)
+    wrong = missed(golden, catalogue)
+    if wrong:
+        raise ConfigurationError(
+            f"of {len(golden.decisions)} golden decisions in {path}, {len(wrong)} come out otherwise",
+            faults=[
+                Fault(one.decision.place, f"{one.decision.name}: {'; '.join(one.differences)}")
+                for one in wrong
+            ],
+        )
+    return golden
+
+
 def plain(node: Node) -> Any:  # noqa: ANN401  # YAML
     """Return what is written as mappings, lists and plain values."""
     if isinstance(node.value, dict):

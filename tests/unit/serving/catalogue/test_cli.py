@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from click.testing import CliRunner
 
+import serving.catalogue
 from moment.errors import ConfigurationError
 from serving.catalogue import load
 from serving.catalogue.cli import catalogue
@@ -21,7 +23,30 @@ def test_check_of_the_packaged_catalogue_says_it_is_sound() -> None:
 
     assert answer.exit_code == 0
     assert answer.stdout.startswith("groceries.yaml is sound: 158 actions in 12 groups of 3 issues")
+    assert "Its 20 golden decisions come out as written." in answer.stdout
     assert "Next: `moment catalogue show`" in answer.stderr
+
+
+def test_check_holds_a_catalogue_against_the_golden_decisions_beside_it(tmp_path: Path) -> None:
+    examples = Path(serving.catalogue.__file__).parent / "examples"
+    text = (examples / "groceries.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.replace("{limit: 3, window: 7d, per: action", "{limit: 9, window: 7d, per: action"))
+    assert CliRunner().invoke(catalogue, ["check", str(file)]).exit_code == 0
+    shutil.copy(examples / "groceries.golden.yaml", tmp_path / "mine.golden.yaml")
+
+    answer = CliRunner().invoke(catalogue, ["check", str(file)])
+    told = json.loads(CliRunner().invoke(catalogue, ["check", str(file), "--json"]).stdout)
+
+    assert answer.exit_code == 1
+    assert isinstance(answer.exception, ConfigurationError)
+    assert "of 20 golden decisions" in str(answer.exception)
+    (fault,) = told["faults"]
+    assert fault["place"].startswith("mine.golden.yaml:")
+    assert fault["message"].startswith(
+        "three-times-a-week-is-enough: .actions.home[0]: expected 'coupon-bacon'"
+    )
+    assert told["sound"] is False
 
 
 def test_check_tells_every_fault(tmp_path: Path) -> None:
