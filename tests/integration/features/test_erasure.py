@@ -8,10 +8,11 @@ from pathlib import Path
 
 # Feast sets warning filters when it is imported; here that is before pytest sets a test's own
 import feast.feature_store  # noqa: F401
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features import lake
+from features import kept_rows, lake
 from features.definitions import all_views
 from features.ingest import ingest
 from features.realtime import Event, EventKind
@@ -110,6 +111,7 @@ class World:
         self.erasures = SqliteErasures(self.home.database, self.writer, self.vault)
         self.stores = other_stores(self.home, self.store)
         self.erase = EraseCustomer(self.erasures, self.stores, utc_now)
+        kept_rows.keep(self.home, pa.table({"customer_id": [CANARY, NEIGHBOUR, CANARY]}))
         self._live()
 
     def _live(self) -> None:
@@ -149,7 +151,9 @@ def erased(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The world after the erasure; before it the customer was in each kind of store."""
     world = World(tmp_path_factory.mktemp("erasure"))
     before = " ".join(world.files_with(CANARY.encode()))
-    assert all(part in before for part in ("lake/", "snapshots/", "quarantine/", "feast/online.db"))
+    assert all(
+        part in before for part in ("lake/", "snapshots/", "quarantine/", "feast/online.db", "training-sets/")
+    )
     world.receipt = world.erase.erase(CANARY)  # type: ignore[attr-defined]
     yield world
     world.close()
@@ -166,6 +170,7 @@ def test_the_receipt_counts_rows_by_store(erased: World) -> None:
     assert rows["lake"] == 1 + 2 + 1 + 1 + transactions + 1 + 1
     assert rows["quarantine"] == 1
     assert rows["snapshots"] == len(all_views()) * 2
+    assert rows["training_sets"] == 2
     assert (rows["keys"], rows["events"], rows["identities"], rows["realtime_states"]) == (2, 2, 1, 2)
     assert rows["online_features"] > 0
     assert rows[PROOF] == 1  # the grant; the withdrawal stays as proof
