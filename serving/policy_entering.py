@@ -50,6 +50,7 @@ def draft(
     ConfigurationError
         Catalogue, golden decisions or bounds are wrong; every fault is listed.
     """
+    from serving.adapters.catalogue_files import CatalogueFiles
     from serving.adapters.model_archive import BundleArchive
 
     columns = columns_served()
@@ -66,6 +67,7 @@ def draft(
         scorer=BundleArchive(home.bundles, Trust.of_home(home.keys)).scorer,
         bounds=bounds,
         features=columns,
+        catalogues=CatalogueFiles(home.root / "catalogues").find,
     )
     told = summary(catalogue)
     about = About(
