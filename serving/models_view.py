@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from moment.errors import StepMissing
@@ -13,7 +14,13 @@ from moment.home import Home
 from serving.bundles import BundleRefused, Manifest, current, read_manifest, versions
 from serving.lifecycle import Book, Finding, Model, State, StopKind, Version
 
-_HEADLINE = {"auc": "AUC", "top_decile_lift": "lift", "stability": "stability"}
+_HEADLINE = {
+    "auc": "AUC",
+    "top_decile_lift": "lift",
+    "stability": "stability",
+    "reach": "reach",
+    "actions": "actions",
+}
 
 UNLISTED = "not in the ledger"
 """The state of a bundle that was made before there was one, or elsewhere."""
@@ -109,7 +116,7 @@ def _of_a_champion(book: Book, version: Version, now: datetime) -> Iterator[str]
     if version in book.ending(now) and version.approval is not None:
         ends = version.approval.expires_at
         if version.approval.holds(now):
-            yield f"its approval ends in {(ends - now).days} days, on {ends:%Y-%m-%d}"
+            yield f"its approval ends in {_days(ends - now)} days, on {ends:%Y-%m-%d}"
         else:
             yield f"its approval ended on {ends:%Y-%m-%d}: answers say `approval: expired`"
     for stop in book.stops.values():
@@ -148,6 +155,11 @@ def serves_here(home: Home, model: Model, version: str) -> bool:
         return False
 
 
+def _days(left: timedelta) -> int:
+    """Return how many days are left, one that has begun among them."""
+    return math.ceil(left / timedelta(days=1))
+
+
 def _line(home: Home, book: Book, version: Version, now: datetime) -> Line:
     manifest, approval = manifest_of(home, version), version.approval
     return Line(
@@ -160,7 +172,7 @@ def _line(home: Home, book: Book, version: Version, now: datetime) -> Line:
         verdict=version.verdict,
         approval=version.approved(now),
         approval_ends=None if approval is None else approval.expires_at,
-        days_left=None if approval is None else (approval.expires_at - now).days,
+        days_left=None if approval is None else _days(approval.expires_at - now),
         shadow=version.shadow,
         routed=version.routed,
         figures=headline(manifest),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from serving.life_cli import KEY, REASON, mirrored, who
+
+if TYPE_CHECKING:
+    from serving.lifecycle import Book
 
 _MODEL = "next-best-action"
 _PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -49,6 +53,7 @@ def submit(
     with mirrored(key_file) as opened:
         with step("Read the catalogue and ask its gates"):
             drafted = draft(opened.home, opened.life.book(), file, golden=golden, gates=gates)
+        _check_new(opened.life.book(), drafted.bundle, file)
         done = opened.life.enter(
             drafted.bundle, drafted.gates, tier=tier, owner=owner, reason=reason, key_file=key_file
         )
@@ -62,6 +67,20 @@ def submit(
                 f"its gates failed, so it stays a candidate; mend {file.name} and submit it again"
             )
         click.echo(f"Next: {next_of(opened.life.book(), done, utc_now())}")
+
+
+def _check_new(book: Book, bundle: Path, file: Path) -> None:
+    """Refuse what has lived already: asking its gates again would unsay what was accepted of it."""
+    from moment.errors import InvalidRequest
+    from serving.bundles import read_manifest
+    from serving.lifecycle import Model, State
+
+    known = book.find(Model(_MODEL), read_manifest(bundle).digest)
+    if known is not None and known.state not in (State.CANDIDATE, State.CHALLENGER):
+        raise InvalidRequest(
+            f"{file.name} says the same as {_MODEL} {known.version}, which is {known.state} already",
+            code="not-now",
+        )
 
 
 @click.command()

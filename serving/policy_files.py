@@ -64,7 +64,7 @@ def live_catalogue(home: Home, book: Book, columns: Mapping[str, Column] | None 
 
 
 def recorded_requests(home: Home, most: int) -> tuple[DecisionRecord, ...]:
-    """Return the newest recorded decisions with what was known then; live ones, or test ones before those.
+    """Return the newest decisions that counted, with what was known then.
 
     One whose personal part is gone cannot be decided again, and is not among them.
     """
@@ -80,6 +80,6 @@ def recorded_requests(home: Home, most: int) -> tuple[DecisionRecord, ...]:
         closing(SqliteJournal(home.database)) as journal,
         closing(SqliteRecords(home.database, vault)) as kept,
     ):
-        newest = journal.newest(Wanted(mode=Mode.LIVE), most) or journal.newest(Wanted(mode=Mode.TEST), most)
+        newest = journal.newest(Wanted(mode=Mode.LIVE), most)
         found = (kept.find(one.record.decision_id) for one in newest)
         return tuple(record for record in found if record is not None and record.personal is not None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moment.errors import StepMissing
-from serving.bundles import current
+from serving.bundles import current, read_manifest
 from serving.lifecycle import Model, State
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ def enter(
     Where its model has no champion and nobody is in charge of it, the machine installs it, without approval.
     """
     with offices.life(home) as life:
+        known = _lived(life.book(), bundle)
+        if known is not None:
+            return Entered(known, installed=False)
         version = life.enter(
             bundle,
             gates,
@@ -125,6 +128,14 @@ def told(entered: Entered) -> Iterator[str]:
         yield f"      moment models {verb} {version.model} {version.version}{gates} --reason WHY --key FILE"
     else:
         yield f"{name} is {version.state} already: the same data and seed give the same version."
+
+
+def _lived(book: Book, bundle: Path) -> Version | None:
+    """Return the version a bundle is, if it has served or was refused: its gates are not asked again."""
+    manifest = read_manifest(bundle)
+    known = book.find(Model(manifest.model), manifest.digest)
+    fresh = known is None or known.state in (State.CANDIDATE, State.CHALLENGER)
+    return None if fresh else known
 
 
 def _keep_report(home: Home, version: Version) -> None:

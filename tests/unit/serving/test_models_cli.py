@@ -103,8 +103,8 @@ def test_a_version_is_accepted_approved_promoted_and_rolled_back_by_commands(hom
 
     lines = {line["version"]: line for line in json.loads(said("models", "list", "--json"))}
     champion = lines[second.version]
-    assert (champion["state"], champion["approval"], champion["days_left"]) == ("champion", "approved", 19)
-    assert any("approval ends in 19 days" in warning for warning in champion["warnings"])
+    assert (champion["state"], champion["approval"], champion["days_left"]) == ("champion", "approved", 20)
+    assert any("approval ends in 20 days" in warning for warning in champion["warnings"])
     assert lines[first.version]["state"] == "former"
 
     shown = said("models", "show", "propensity")
