@@ -78,28 +78,32 @@ class Shelf:
             make_current(folder)
 
     def _open(self, model: Model, folder: Path, digest: str | None) -> Bundle:
-        if model is Model.NEXT_BEST_ACTION:
-            return self._open_policy(folder, digest)
-        bundle: SegmentationBundle | PropensityBundle
-        if model is Model.SEGMENTATION:
-            bundle = open_proved_segmentation(folder, self._trusted, digest=digest)
-        else:
-            bundle = open_proved_propensity(folder, self._trusted, digest=digest)
-        if bundle.contract.digest() != self._contract.digest():
+        """Open a bundle that fits what is served; the catalogue of a policy is archived."""
+        bundle = self._proved(model, folder, digest)
+        if isinstance(bundle, PolicyBundle):
+            self._check_columns(bundle)
+            if self._archive is not None:
+                self._archive.keep(folder / "catalogue.yaml", bundle.catalogue, bundle.columns)
+        elif bundle.contract.digest() != self._contract.digest():
             raise Unfit(
                 f"the {model} model {folder.name} was trained on other features than are served; "
                 f"run `moment train {model}` again"
             )
         return bundle
 
-    def _open_policy(self, folder: Path, digest: str | None) -> PolicyBundle:
-        bundle = open_proved_policy(folder, self._trusted, digest=digest)
-        missing = missing_columns(bundle.catalogue, self._columns)
+    def _proved(self, model: Model, folder: Path, digest: str | None) -> Bundle:
+        match model:
+            case Model.SEGMENTATION:
+                return open_proved_segmentation(folder, self._trusted, digest=digest)
+            case Model.PROPENSITY:
+                return open_proved_propensity(folder, self._trusted, digest=digest)
+            case Model.NEXT_BEST_ACTION:
+                return open_proved_policy(folder, self._trusted, digest=digest)
+
+    def _check_columns(self, policy: PolicyBundle) -> None:
+        missing = missing_columns(policy.catalogue, self._columns)
         if missing:
             raise Unfit(
-                f"the policy {folder.name} reads {', '.join(missing)} of the customer, which the features do "
-                "not have; define them as features, or submit a catalogue without them"
+                f"the policy {policy.folder.name} reads {', '.join(missing)} of the customer, which the "
+                "features do not have; define them as features, or submit a catalogue without them"
             )
-        if self._archive is not None:
-            self._archive.keep(folder / "catalogue.yaml", bundle.catalogue, bundle.columns)
-        return bundle
