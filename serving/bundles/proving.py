@@ -192,7 +192,8 @@ def open_proved_propensity(
     folder: Path, trusted: Trust | None, *, digest: str | None = None
 ) -> PropensityBundle:
     """Prove and open a propensity bundle."""
-    return propensity_of(prove(folder, model=propensity.MODEL, trusted=trusted, digest=digest).files)
+    found = prove(folder, model=propensity.MODEL, trusted=trusted, digest=digest)
+    return propensity_of(found.files, proved=True)
 
 
 def open_proved_segmentation(

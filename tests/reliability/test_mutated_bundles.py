@@ -113,7 +113,7 @@ def offer(mutant: Mutant, prover: Prover, told: Told) -> None:
     began = time.monotonic()
     try:
         files = READ[mutant.of.model](mutant.folder, trusted=TRUST)
-        opened = parsed(prover.prove(files).files)
+        opened = parsed(prover.prove(files).files, proved=True)
     except BundleRefused as refusal:
         told.refused[refusal.reason] += 1
         told.messages.append(str(refusal))
@@ -124,10 +124,12 @@ def offer(mutant: Mutant, prover: Prover, told: Told) -> None:
     assert time.monotonic() - began < SECONDS + 5.0, mutant
 
 
-def parsed(files: BundleFiles) -> PropensityBundle | SegmentationBundle | PolicyBundle:
+def parsed(
+    files: BundleFiles, *, proved: bool = False
+) -> PropensityBundle | SegmentationBundle | PolicyBundle:
     match files.manifest.model:
         case "propensity":
-            return propensity_of(files)
+            return propensity_of(files, proved=proved)
         case "segmentation":
             return segmentation_of(files)
         case _:

@@ -109,7 +109,7 @@ def test_a_tree_without_an_end_does_not_hold_up_the_parent(folder: Path) -> None
     caught = refusal(with_trees(folder, trees), seconds=3.0)
     # The library recurses until its stack is full, or walks until it is stopped
     assert caught.reason in {Refusal.CRASHED, Refusal.TIMEOUT, Refusal.FORMAT}
-    assert time.monotonic() - began < 8.0
+    assert time.monotonic() - began < 15.0
 
 
 def test_a_tree_that_leads_out_of_memory_ends_the_child_alone(folder: Path) -> None:
@@ -129,17 +129,18 @@ def test_a_proof_that_takes_too_long_is_given_up(folder: Path) -> None:
 
 def test_a_child_that_stands_still_is_ended_in_time(folder: Path) -> None:
     files = read_propensity(folder, trusted=TRUST)
-    with Prover(seconds=2.0) as prover:
+    with Prover(seconds=60.0) as prover:
         prover.prove(files)
         child = prover._child
         assert child is not None
         os.kill(child.pid, signal.SIGSTOP)
-        began = time.monotonic()
+        began, prover._seconds = time.monotonic(), 1.0
         with pytest.raises(BundleRefused) as caught:
             prover.prove(files)
         assert caught.value.reason is Refusal.TIMEOUT
-        assert time.monotonic() - began < 4.0
+        assert time.monotonic() - began < 10.0
         assert child.returncode == -signal.SIGKILL
+        prover._seconds = 60.0
         assert prover.prove(files).digest == files.manifest.digest
 
 
