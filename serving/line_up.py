@@ -77,7 +77,9 @@ class LineUp:
             arms=tuple(
                 Challenger(one.model, one.digest, one.routed, by)
                 for one, by in challenging
-                if one.routed and self._may_decide(one.model, one.digest, champion, by)
+                if one.routed
+                and not book.held_back(one)
+                and self._may_decide(one.model, one.digest, champion, by)
             ),
             shadows=tuple(
                 Challenger(one.model, one.digest, one.shadow, by) for one, by in challenging if one.shadow

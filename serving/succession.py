@@ -22,7 +22,7 @@ from serving.adapters.shelf import Bundle, Shelf
 from serving.bundles import PropensityBundle, SegmentationBundle
 from serving.bundles.policy import PolicyBundle
 from serving.decision.catalogue import Catalogue
-from serving.lifecycle import Book, Model
+from serving.lifecycle import Book, Model, warnings
 from serving.line_up import Key, LineUp, Pieces
 from serving.ports import Clock
 from serving.records import Versions
@@ -93,6 +93,7 @@ class Succession:
         self._open: dict[Key, Bundle] = {}
         self._refused: dict[Key, float] = {}
         self._told_refused: set[Key] = set()
+        self._warned: tuple[str, ...] = ()
         self._line_up = LineUp(code_version, self._open)
         self._book = ledger.book()
         self._away = False
@@ -320,6 +321,11 @@ class Succession:
         for model, approval in self.state.now.champion.approvals.items():
             left = None if approval is None else days_left(approval.expires_at, now)
             self._telemetry.approval(model.value, left)
+        due = warnings(self._book, now)
+        for line in due:
+            if line not in self._warned:  # what is still due is said anew as its days go by
+                _log.warning("%s", line)
+        self._warned = due
 
 
 def days_left(expires_at: datetime, now: datetime) -> float:
