@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -134,6 +135,27 @@ def test_versions_that_no_longer_decide_are_0(
         if one.name == "moment_info"
     }
     assert shown == {old.propensity[:12]: 0, "f" * 12: 1}
+
+
+def test_the_life_of_models_is_shown(registry: CollectorRegistry, telemetry: PrometheusTelemetry) -> None:
+    telemetry.followed(41)
+    telemetry.followed(42)
+    telemetry.refused("propensity", "digest")
+    telemetry.approval("propensity", 29.5)
+    telemetry.approval("segmentation", None)
+    telemetry.shadow("propensity", "written")
+    telemetry.shadow("propensity", "dropped")
+    telemetry.shadow("propensity", "dropped")
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(name, labels)
+
+    assert value("moment_ledger_seq") == 42
+    assert value("moment_bundles_refused_total", model="propensity", reason="digest") == 1
+    assert value("moment_approval_days_left", model="propensity") == 29.5
+    assert math.isnan(value("moment_approval_days_left", model="segmentation") or 0)
+    assert value("moment_shadows_total", model="propensity", fate="dropped") == 2
+    assert value("moment_shadows_total", model="propensity", fate="written") == 1
 
 
 WORKER = """
