@@ -69,19 +69,20 @@ def test_delong_agrees_with_a_bootstrap_of_the_same_rows() -> None:
 def test_delong_by_customers_knows_that_their_rows_are_alike() -> None:
     y, first, second = two_models(400)
     customers = np.repeat(np.arange(400), 5)
-    many = [np.repeat(values, 5) for values in (y, first, second)]
-    alone, together = delong(*many), delong(*many, customers)
+    labels, ours, theirs = (np.repeat(values.astype(np.float64), 5) for values in (y, first, second))
+    alone, together = delong(labels, ours, theirs), delong(labels, ours, theirs, customers)
     # Five copies of a row hold no more than one
     assert alone.error < 0.6 * together.error
     assert together.error == pytest.approx(delong(y, first, second).error, rel=0.01)
-    drawn = paired_differences(many[0], sigmoid(many[1]), sigmoid(many[2]), customers, replicates=1500)[
-        Metric.AUC
-    ]
+    drawn = paired_differences(labels, sigmoid(ours), sigmoid(theirs), customers, replicates=1500)[Metric.AUC]
     assert together.difference.low == pytest.approx(drawn.low, abs=0.006)
 
 
 def test_delong_holds_its_level() -> None:
-    found = [delong(*_no_better(seed)).p_value for seed in range(300)]
+    found = []
+    for seed in range(300):
+        y, first, second = _no_better(seed)
+        found.append(delong(y, first, second).p_value)
     # 300 tests at 5 %: more than 27 or fewer than 5 rejections happen once in a hundred times
     rejected = sum(p < 0.05 for p in found)
     assert binom.ppf(0.005, 300, 0.05) <= rejected <= binom.ppf(0.995, 300, 0.05)
