@@ -102,7 +102,9 @@ def drift_plot(
     shown = dict(list(values.items())[:most])
     figure = intervals_plot(shown, title=title, label="population stability index")
     if at_most is not None:
-        figure.axes[0].axvline(at_most, color=_WARN, linewidth=1, label=f"bound {at_most:g}")
+        figure.axes[0].axvline(
+            at_most, color=_WARN, linewidth=1, label=f"bound {at_most:g}, but where one of its own"
+        )
         figure.axes[0].legend(frameon=False, loc="lower right")
     return figure
 
@@ -141,6 +143,7 @@ def gates_plot(gates: Sequence[GateVerdict], *, title: str) -> Figure:
         )
     axes.set_yticks([])
     axes.set_xticks([])
+    axes.spines["left"].set_visible(False)
     axes.set_xlabel("each on a scale of its own; brackets are bounds")
     return figure
 
