@@ -1,6 +1,10 @@
 """How entries of the ledger hang together: each holds the digest of the one before it, signed by who acted.
 
 What is signed is the text that is stored: a later Moment, whose acts have more fields, verifies it still.
+
+Whoever writes to the database by other means and has neither people's secrets nor the server's can change,
+take out, move or add nothing unseen. An older copy of the whole database is as good as it was: who must see
+that, too, keeps the digest of the last entry somewhere else.
 """
 
 from __future__ import annotations
