@@ -8,16 +8,27 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 ENTRY = "moment_bento"
 """The module a Bento starts with."""
 
 
-def main(service: str, version: str) -> None:
-    """Build the Bento of a service, and print its tag and folder as JSON."""
+def main(service: str, tag: str, archive: str = "") -> None:
+    """Build the Bento of a service unless the store has it, export it if asked to, and print where it is."""
     import bentoml
 
-    bento = bentoml.bentos.build(
+    try:
+        bento = bentoml.bentos.get(tag)
+    except bentoml.exceptions.NotFound:
+        bento = _build(bentoml.bentos, service, tag.partition(":")[2])
+    if archive:
+        bentoml.bentos.export_bento(tag, archive)
+    sys.stdout.write(json.dumps({"tag": str(bento.tag), "path": bento.path}) + "\n")
+
+
+def _build(bentos: Any, service: str, version: str) -> Any:  # noqa: ANN401 - BentoML's own, untyped
+    return bentos.build(
         f"{ENTRY}:{service}",
         version=version,
         build_ctx=str(Path.cwd()),
@@ -25,7 +36,6 @@ def main(service: str, version: str) -> None:
         labels={"owner": "moment"},
         python={"requirements_txt": "requirements.txt", "lock_packages": False},
     )
-    sys.stdout.write(json.dumps({"tag": str(bento.tag), "path": bento.path}) + "\n")
 
 
 if __name__ == "__main__":

@@ -165,12 +165,9 @@ def _package(home: Home, settings: Settings, book: Book, service: Service, out: 
         folder.mkdir()
         brought = stage(home, settings, book, service, folder)
         version = digest_of(folder)[:_VERSION_LETTERS]
-        tag, path = _build(home, service, version, folder)
-    archive = None
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        archive = out.resolve() / f"{tag.replace(':', '-')}.bento"
-        _run(home, [sys.executable, "-m", "bentoml", "export", tag, str(archive)], Path.cwd())
+        tag = f"{_name(service)}:{version}"
+        archive = None if out is None else out.resolve() / f"{tag.replace(':', '-')}.bento"
+        path = _build(home, service, tag, folder, archive)
     mebibytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / _MIB
     return Built(service, tag, path, mebibytes, brought, command(home, service, tag), archive)
 
@@ -280,15 +277,23 @@ def _about(service: Service, brought: dict[str, str]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _build(home: Home, service: Service, version: str, folder: Path) -> tuple[str, Path]:
-    """Build the Bento in the home's store, or find it there."""
-    name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in service.value)[1:]
+def _name(service: Service) -> str:
+    """Return a service's name as BentoML writes it in tags."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in service.value)[1:]
+
+
+def _build(home: Home, service: Service, tag: str, folder: Path, archive: Path | None) -> Path:
+    """Build the Bento in the home's store, or find it there; return its folder."""
+    name, _, version = tag.partition(":")
     kept = home.root / "bentoml" / "bentos" / name / version
-    if (kept / "bento.yaml").is_file():
-        return f"{name}:{version}", kept
-    said = _run(home, [sys.executable, "-m", "serving.building", service.value, version], folder)
-    told = json.loads(said.strip().splitlines()[-1])
-    return str(told["tag"]), Path(told["path"])
+    if archive is None and (kept / "bento.yaml").is_file():
+        return kept
+    arguments = [service.value, tag]
+    if archive is not None:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        arguments.append(str(archive))
+    said = _run(home, [sys.executable, "-m", "serving.building", *arguments], folder)
+    return Path(json.loads(said.strip().splitlines()[-1])["path"])
 
 
 def _run(home: Home, arguments: list[str], folder: Path) -> str:

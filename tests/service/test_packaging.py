@@ -26,7 +26,9 @@ from serving.bundles import BundleKey, current
 from serving.bundles.proving import vouch
 from tests.service.conftest import PROJECT, environment, moment
 
-READY_SECONDS = 150
+pytestmark = pytest.mark.timeout(600)
+
+READY_SECONDS = 200
 SECRET = secrets.token_hex(16)
 CANARY = "canary-2b9d"
 """A feature's value that may be nowhere in what a service prints."""
@@ -78,7 +80,16 @@ class Packaged:
 def bentos(signed: Home, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Packaged]:
     """All four Bentos."""
     out = tmp_path_factory.mktemp("archives")
-    done = moment(signed, "package", "--json", "--out", str(out))
+    command = [sys.executable, "-m", "moment.cli", "package", "--json", "--out", str(out)]
+    done = subprocess.run(
+        command,
+        env=environment(signed),
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+    )
     assert done.returncode == 0, done.stderr
     return {str(one["service"]): Packaged(one) for one in json.loads(done.stdout)}
 
