@@ -128,7 +128,7 @@ def test_every_part_of_a_complaint_is_on_the_page(visited: tuple[Shop, DecisionR
     assert record.key_id in text
     assert str(record.seed) in text
     assert "identical" in parsed.words("span")
-    assert "none is recorded" in text
+    assert "none: nobody had approved it" in text
 
 
 def test_rules_limits_and_features_come_with_what_was_observed(
