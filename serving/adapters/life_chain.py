@@ -18,7 +18,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from moment.errors import DependencyError
+from moment.errors import DependencyError, InvariantViolation
 from serving.lifecycle import Actor, Written
 from serving.lifecycle.acts import AnyAct
 from serving.ports import ApiKey, Keys
@@ -112,7 +112,13 @@ def link(after: Head, acts: Sequence[AnyAct], at: datetime, by: Signer) -> tuple
 
 def encoded(entry: Written) -> bytes:
     """Return an entry's text: the same for what was written and for what is read back from it."""
-    return _encoder.encode(_decoder.decode(_encoder.encode(entry)))
+    content = _encoder.encode(entry)
+    try:
+        return _encoder.encode(_decoder.decode(content))
+    except msgspec.ValidationError as error:
+        raise InvariantViolation(
+            f"an act that could not be read again was to be written ({error})"
+        ) from error
 
 
 def decoded(seq: int, content: bytes) -> Written:

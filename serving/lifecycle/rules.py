@@ -168,6 +168,8 @@ def _approved(act: Approved, book: Book, by: Actor, now: datetime) -> None:
         raise refused(f"{by.person} made {named(version)}; somebody else must approve it", "four-eyes")
     candidates = (State.CANDIDATE, State.REJECTED, State.RETIRED)
     _check_state(version, candidates, "only what no gate failed is approved")
+    if act.expires_at.tzinfo is None:
+        raise refused("an approval ends at an instant with its zone, e.g. 2027-01-31T00:00:00Z")
     if not now < act.expires_at <= now + LONGEST_APPROVAL:
         raise refused(f"an approval ends in the future, at most {LONGEST_APPROVAL.days} days from now")
 

@@ -169,6 +169,12 @@ class TestApproval:
         made = house.challenger("1")
         refused("not-now", "ends in the future", lambda: approve(house, made, house.ada, days=days))
 
+    def test_its_end_is_an_instant_with_its_zone(self, house: House) -> None:
+        made, bare = house.challenger("1"), NOW.replace(tzinfo=None) + timedelta(days=9)
+        refused("not-now", "with its zone", lambda: house.life.approve(*key(made), until=bare, by=house.ada))
+        until = NOW + timedelta(days=9)
+        assert house.life.approve(*key(made), until=until, by=house.ada).approved(until) == "expired"
+
     def test_it_falls_when_the_gates_are_asked_anew_and_find_less(self, house: House) -> None:
         made = house.approved("1")
         assert house.life.judge(*key(made), PASSED, MACHINE).approval == made.approval
