@@ -62,7 +62,6 @@ def visit(home: Home, key: Path, newest: datetime) -> None:
         client = _Client(url, key.read_text().strip())
         click.echo(f"   {url}, key in {key} (a test key: it may set the time)")
         versions = client.call("/readyz")["versions"]
-        click.secho("   approval: none, as every answer says: no person has approved a model yet", dim=True)
         for household in HOUSEHOLDS:
             for occasion in occasions(newest):
                 _tell(client, household, occasion, versions)
@@ -117,7 +116,9 @@ def _tell(client: _Client, household: str, occasion: Occasion, versions: Mapping
     milliseconds = (time.perf_counter() - started) * 1000
     record = client.call(f"/v1/decisions/{answer['decision_id']}?include=scores")
     who = click.style(f"household {household}", bold=True)
-    click.echo(f"\n   {who} ({answer['segment']}), {occasion.title}: {milliseconds:.0f} ms")
+    click.echo(
+        f"\n   {who} ({answer['segment']}), {occasion.title}: {milliseconds:.0f} ms, approval: {answer['approval']}"
+    )
     for placement in answer["placements"]:
         for offer in placement["offers"]:
             _tell_offer(offer, record)

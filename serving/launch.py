@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,10 +21,12 @@ from serving.adapters.file_rates import forget_old
 from serving.adapters.vault import SECRET_FILE, Vault
 from serving.admin_process import AdminProcess
 from serving.bootstrap import load_catalogue, open_keys, open_tokens
+from serving.life_room import open_life
 from serving.settings import Settings
 from serving.telemetry import metrics_folder
 
 if TYPE_CHECKING:
+    from serving.lifecycle import Model
     from serving.ports import ApiKey
 
 _POLL_SECONDS = 0.25
@@ -45,14 +48,15 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
     """
     from features.contract import FeatureContract
     from serving.adapters.identifiers import utc_now
-    from serving.bundles import current
+    from serving.lifecycle import Model
 
-    current(home.bundles, "segmentation")
-    propensity = current(home.bundles, "propensity")
+    _serving(home, Model.SEGMENTATION)
+    propensity = _serving(home, Model.PROPENSITY)
     if not any(home.feast.glob("*")):
         raise StepMissing("no features are online", run="moment features materialize")
     contract = FeatureContract.loads((propensity / "contract.json").read_text(encoding="utf-8"))
-    load_catalogue(settings, contract)
+    if _champion(home, Model.NEXT_BEST_ACTION) is None:
+        load_catalogue(settings, contract)
     keys = open_keys(home)
     try:
         usable = tuple(key for key in keys.all() if key.opens(utc_now()))
@@ -68,6 +72,23 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
     _check_address(settings.host, settings.port, "--host or --port")
     _check_address(settings.admin_host, admin_port(settings), "MOMENT_ADMIN_HOST or --admin-port")
     return usable
+
+
+def _serving(home: Home, model: Model) -> Path:
+    """Return the bundle that is to serve: the champion's, else the last good one; StepMissing for neither."""
+    from serving.bundles import current
+
+    return _champion(home, model) or current(home.bundles, model)
+
+
+def _champion(home: Home, model: Model) -> Path | None:
+    """Return the champion's bundle; None where the ledger has none, or it is not on this machine."""
+    if not home.database.exists():
+        return None
+    with open_life(home) as life:
+        champion = life.book().champion(model)
+    folder = None if champion is None else home.bundles / model / champion.version
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def serve(home: Home, settings: Settings) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moment.errors import StepMissing
-from serving.bundles import current, read_manifest
+from serving.bundles import current, make_current, read_manifest
 from serving.lifecycle import Model, State
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def enter(
         installed = _is_alone(life.book(), version)
         if installed:
             version = life.install(version.model, version.digest, reason=about.reason or "the first one")
+            # What was just opened and measured is good; what is trained next may look at it
+            make_current(bundle)
         book = life.book()
     _keep_report(home, version)
     offices.mirror(home, book)

@@ -9,14 +9,17 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from moment.errors import InvalidRequest, StepMissing
+from moment.errors import StepMissing
 from moment.home import Home
-from tests.integration.training.conftest import Trained
+from moment.life import offices
+from serving.life_room import open_life
+from serving.lifecycle import Model, Verdict
 from training.cli import cli
+from training.tracking import connect
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, arguments, catch_exceptions=True)
+    return CliRunner().invoke(cli, arguments, catch_exceptions=True, obj=offices())
 
 
 def test_training_set_is_written_with_labels_parts_and_columns(at_home: Home, tmp_path: Path) -> None:
@@ -33,23 +36,23 @@ def test_training_set_is_written_with_labels_parts_and_columns(at_home: Home, tm
     assert not list(tmp_path.glob(".*"))
 
 
-def test_models_are_listed_and_shown(at_home: Home, trained: Trained) -> None:
-    listed = json.loads(run("models", "list", "--json").stdout)
-    assert {line["model"]: line["state"] for line in listed} == {
-        "segmentation": "current",
-        "propensity": "current",
-    }
-    shown = run("models", "show", "propensity")
-    assert shown.exit_code == 0
-    for said in (trained.propensity.digest, trained.propensity.run_id, "verified", "auc", "Next: "):
-        assert said in shown.stdout
-    assert json.loads(run("models", "show", "segmentation", "--json").stdout)["kind"] == "centres"
-
-
-def test_a_version_nobody_trained_is_an_error_with_a_way_out(at_home: Home) -> None:
-    failed = run("models", "show", "propensity", "ffffffffffff")
-    assert isinstance(failed.exception, InvalidRequest)
-    assert "moment models list" in str(failed.exception)
+def test_what_is_trained_by_command_enters_its_life_and_mlflow_shows_it(at_home: Home) -> None:
+    done = run("train", "segmentation", "--seed", "11", "--owner", "Segments team", "--json")
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    told = json.loads(done.stdout)
+    with open_life(at_home) as life:
+        version = life.find(Model.SEGMENTATION, told["version"])
+        acts = life.seq()
+    assert told["life"]["state"] == version.state
+    assert (version.made_by.person, version.submitted.owner) == (None, "Segments team")
+    assert version.submitted.data_digest == told["data_digest"]
+    assert [gate.gate for gate in version.gates] == [gate["gate"] for gate in told["gates"]]
+    assert told["life"]["installed"] is (version.verdict is not Verdict.FAIL)
+    client = connect(at_home).MlflowClient()
+    tags = client.get_model_version("segmentation", version.submitted.registered).tags
+    assert (tags["state"], tags["approval"]) == (version.state, "none")
+    with open_life(at_home) as life:
+        assert life.seq() == acts
 
 
 @pytest.mark.parametrize(
@@ -58,8 +61,6 @@ def test_a_version_nobody_trained_is_an_error_with_a_way_out(at_home: Home) -> N
         (("training-set",), "moment ingest complete-journey"),
         (("train", "propensity"), "moment ingest complete-journey"),
         (("train", "segmentation"), "moment features build"),
-        (("models", "list"), "moment train all"),
-        (("models", "show", "propensity"), "moment train propensity"),
     ],
 )
 def test_a_step_before_the_one_it_needs_names_the_command_to_run(
