@@ -143,11 +143,13 @@ def open_reading_room(home: Home) -> ReadingRoom:
     from serving.adapters.sqlite_records import SqliteRecords
     from serving.adapters.sqlite_shadows import SqliteShadows
     from serving.adapters.vault import Vault
+    from serving.bundles.signing import Trust
     from serving.use_cases.case import OpenCase
     from serving.use_cases.recall import Recall
     from serving.use_cases.replay import Replay
 
-    keys, vault, models = open_keys(home), Vault.open(home), BundleArchive(home.bundles)
+    keys, vault = open_keys(home), Vault.open(home)
+    models = BundleArchive(home.bundles, Trust.of_home_if_any(home.keys))
     records = SqliteRecords(home.database, vault)
     outcomes = SqliteOutcomes(home.database, records.writer, vault)
     shadows = SqliteShadows(home.database, None)

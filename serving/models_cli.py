@@ -321,8 +321,8 @@ def sign(model: str, version: str) -> None:
     from moment.home import Home
     from serving.bundles import versions
     from serving.bundles.manifest import SIGNATURE
-    from serving.bundles.proving import prove
-    from serving.bundles.signing import BundleKey, sign_bundle
+    from serving.bundles.proving import vouch
+    from serving.bundles.signing import BundleKey
 
     home = Home.find()
     folders = [one for one in versions(home.bundles, model) if one.name.startswith(version)]
@@ -332,11 +332,8 @@ def sign(model: str, version: str) -> None:
             code="unknown-version",
         )
     chosen = folders if version else [one for one in folders if not (one / SIGNATURE).exists()]
-    key = BundleKey.of_home(home.keys) if chosen else None
     for folder in chosen:
-        prove(folder, model=model, trusted=None)
-        if key is not None:
-            sign_bundle(folder, key)
+        vouch(folder, BundleKey.of_home(home.keys))
         click.echo(f"{model} {folder.name} is proved and signed by this machine.")
     if not chosen:
         click.echo(f"Every bundle of {model} is signed.")

@@ -176,6 +176,7 @@ def _open_desk(  # noqa: PLR0917 - each a part that is open already
 ) -> Desk:
     """Put together the use cases around deciding."""
     from serving.adapters.model_archive import BundleArchive
+    from serving.bundles.signing import Trust
     from serving.use_cases.consents import TellConsents
     from serving.use_cases.customers import ViewCustomer
     from serving.use_cases.desk import Desk
@@ -196,7 +197,7 @@ def _open_desk(  # noqa: PLR0917 - each a part that is open already
         erase=rights.erase,
         export=rights.export,
         contract=features.contract,
-        models=BundleArchive(home.bundles),
+        models=BundleArchive(home.bundles, Trust.of_home_if_any(home.keys)),
     )
 
 

@@ -217,7 +217,7 @@ def vouch(folder: Path, key: BundleKey) -> Proved:
         It is damaged, or cannot be proved: then it is not signed.
     """
     proved = prove(folder, model=read_manifest(folder).model, trusted=None)
-    sign_bundle(folder, key)
+    sign_bundle(folder, key, manifest=proved.files.manifest)
     return proved
 
 

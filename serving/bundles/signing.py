@@ -156,18 +156,23 @@ class BundleKey:
         return self._private.sign(content)
 
 
-def sign_bundle(folder: Path, key: BundleKey) -> None:
+def sign_bundle(folder: Path, key: BundleKey, *, manifest: Manifest | None = None) -> None:
     """Sign a bundle, at once or not at all; a signature that was there before is replaced.
+
+    Parameters
+    ----------
+    folder, key
+        Which bundle, and who signs.
+    manifest
+        What is signed, where it was read and looked at before; None reads the folder's.
 
     Raises
     ------
     BundleRefused
         Its manifest cannot be read.
     """
-    signed = {
-        "public_key": _text(key.public_key),
-        "signature": _text(key.sign(_message(read_manifest(folder)))),
-    }
+    signature = key.sign(_message(manifest or read_manifest(folder)))
+    signed = {"public_key": _text(key.public_key), "signature": _text(signature)}
     scratch = folder / f".{SIGNATURE}-{os.getpid()}"
     write_durably(scratch, canonical_json(signed) + b"\n")
     scratch.replace(folder / SIGNATURE)
