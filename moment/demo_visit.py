@@ -116,9 +116,8 @@ def _tell(client: _Client, household: str, occasion: Occasion, versions: Mapping
     milliseconds = (time.perf_counter() - started) * 1000
     record = client.call(f"/v1/decisions/{answer['decision_id']}?include=scores")
     who = click.style(f"household {household}", bold=True)
-    click.echo(
-        f"\n   {who} ({answer['segment']}), {occasion.title}: {milliseconds:.0f} ms, approval: {answer['approval']}"
-    )
+    said = f"{milliseconds:.0f} ms, approval: {answer['approval']}"
+    click.echo(f"\n   {who} ({answer['segment']}), {occasion.title}: {said}")
     for placement in answer["placements"]:
         for offer in placement["offers"]:
             _tell_offer(offer, record)
