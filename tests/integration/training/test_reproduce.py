@@ -27,6 +27,8 @@ from training.pipelines.propensity.settings import PropensitySettings
 from training.pipelines.propensity.training_set import TrainingSet
 from training.reproduce import reproduce
 
+pytestmark = pytest.mark.timeout(900)
+
 
 def again_in_another_process(home: Home, model: str, version: str) -> dict[str, Any]:
     """Reproduce by the command, which has nothing of this process."""

@@ -18,7 +18,7 @@ import pytest
 
 from features import lake
 from features.contract import FeatureContract
-from features.store import FeatureStore
+from features.definitions import customer_contract
 from moment.home import Home
 from moment.life import offices
 from serving.adapters.catalogue_files import CatalogueFiles
@@ -53,16 +53,14 @@ def home(built: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """The small home with two months of decisions of its own."""
     root = tmp_path_factory.mktemp("retrained_home")
     made = Home(root / "home", root / "mlruns")
-    for part in ("lake", "feast"):
-        shutil.copytree(built.root / part, made.root / part)
-    FeatureStore(made).apply()
+    shutil.copytree(built.lake, made.lake)
     decide(made)
     return made
 
 
 def decide(home: Home) -> None:
     """Record decisions of one offer each, all shown, every fourth answered; nothing was known of anybody."""
-    contract = FeatureStore(home).contract
+    contract = customer_contract()
     catalogue = load(PACKAGED_CATALOGUE, feature_columns(contract))
     CatalogueFiles(home.root / "catalogues").keep(PACKAGED_CATALOGUE, catalogue, feature_columns(contract))
     with lake.connect(home) as connection:
