@@ -54,7 +54,8 @@ COMMANDS: dict[str, Mounted] = {
     "case": Mounted("serving.cli", "Write all about a DECISION on one page, for a complaint."),
     "records": Mounted("serving.cli", "Look after the records of decisions."),
     "package": Mounted(
-        "serving.cli", "Build Bentos of the services that stand alone, with what serves in this home."
+        "serving.cli",
+        "Build Bentos of the services, with what serves in this home: all four, or those named.",
     ),
     "erase": Mounted("serving.cli", "Erase a customer, for good: from every store and every file of Moment."),
 }
