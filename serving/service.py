@@ -55,7 +55,8 @@ def _leave() -> None:
 @bentoml.service(
     name="Decisioning",
     workers=_settings.workers,
-    http={"host": _settings.host, "port": _settings.port},
+    # Where `bentoml serve` listens when nobody tells it; its configuration has no port 0
+    http={"host": _settings.host, "port": _settings.port or 3000},
     # Each request leaves a timer behind for this long, so it is short; our own limits are shorter
     traffic={"timeout": 15},
     # What these would write or count is personal, or comes from Moment's own log

@@ -21,7 +21,8 @@ _front = Front()
 @bentoml.service(
     name="Segmentation",
     workers=_settings.workers,
-    http={"host": _settings.host, "port": _settings.port},
+    # Where `bentoml serve` listens when nobody tells it; its configuration has no port 0
+    http={"host": _settings.host, "port": _settings.port or 3000},
     # Each request leaves a timer behind for this long, so it is short
     traffic={"timeout": 15},
     # What these would write or count is personal, or comes from Moment's own log

@@ -199,9 +199,9 @@ def test_an_unsigned_bundle_is_not_packaged(signed: Home, tmp_path: Path) -> Non
 
 
 def test_decisioning_answers_as_the_development_server_does(
-    signed: Home, key: str, bentos: dict[str, Packaged], tmp_path: Path
+    signed: Home, key: str, bentos: dict[str, Packaged], sure_catalogue: Path, tmp_path: Path
 ) -> None:
-    """A dozen requests, in order, to each; what differs is what must: ids, and what is drawn by them."""
+    """A dozen requests to each, of a catalogue without chance and limits: they answer alike, but for ids."""
     asked: list[dict[str, Any]] = [
         {
             "customer_id": customer,
@@ -215,14 +215,11 @@ def test_decisioning_answers_as_the_development_server_does(
         for placement in ("home", "checkout", "nowhere")
     ]
     told = []
-    catalogue = tmp_path / "greedy.yaml"
-    text = (PROJECT / "serving" / "catalogue" / "examples" / "groceries.yaml").read_text()
-    catalogue.write_text(_without_chance(text))
     for number, target in enumerate(("serving.service:Decisioning", bentos["Decisioning"].tag)):
         folder = tmp_path / str(number)
         folder.mkdir()
         blocked = () if number == 0 else BLOCKED
-        settings = {"MOMENT_CATALOGUE": str(catalogue)}
+        settings = {"MOMENT_CATALOGUE": str(sure_catalogue)}
         with serving(target, signed, folder, blocked=blocked, **settings) as url, _client(url, key) as client:
             versions = client.get("/readyz").json()
             answers = [
@@ -233,11 +230,6 @@ def test_decisioning_answers_as_the_development_server_does(
             assert httpx.post(f"{url}/v1/decisions", json=asked[0], trust_env=False).status_code == 401
     assert told[0] == told[1]
     assert {status for status, _ in told[0][1]} == {200, 422}
-
-
-def _without_chance(text: str) -> str:
-    lines = ["exploration: greedy" if line.startswith("exploration:") else line for line in text.splitlines()]
-    return "\n".join(lines) + "\n"
 
 
 def _comparable(answer: dict[str, Any]) -> dict[str, Any]:
@@ -294,7 +286,8 @@ def test_a_model_answers_as_the_development_server_does_alone(
             told.append([(one.status_code, one.headers["content-type"], one.json()) for one in answers])
             assert {client.get(path).status_code for path in ("/", "/metrics", "/schema.json")} == {404}
             assert client.post("/rows", json=[{}]).status_code == 404
-            assert _client(url, "another").post("/v1/scores/propensity", json=asked[0]).status_code == 401
+            other = {"authorization": "Bearer another"}
+            assert client.post("/v1/scores/propensity", json=asked[0], headers=other).status_code == 401
             assert client.get("/openapi.json").json()["paths"].keys() >= {"/v1/scores/propensity"}
     assert told[0] == told[1]
     assert [status for status, _, _ in told[1]] == [200] * 4 + [422] * 8
@@ -312,7 +305,7 @@ def test_a_model_answers_as_the_development_server_does_alone(
 
 def test_a_model_never_starts_open(signed: Home, bentos: dict[str, Packaged], tmp_path: Path) -> None:
     told = environment(Home(tmp_path / "none", tmp_path / "mlruns"))
-    told |= {"BENTOML_HOME": str(signed.root / "bentoml"), "BENTOML_DO_NOT_TRACK": "True", "MOMENT_PORT": "0"}
+    told |= {"BENTOML_HOME": str(signed.root / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
     command = [sys.executable, "-m", "bentoml", "serve", bentos["Segmentation"].tag]
     done = subprocess.run(
         command, env=told, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
