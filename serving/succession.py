@@ -97,6 +97,7 @@ class Succession:
         self._line_up = LineUp(code_version, self._open)
         self._book = ledger.book()
         self._away = False
+        self._unfit: Versions | None = None
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -139,7 +140,7 @@ class Succession:
         found: Bundle | None = None
         try:
             found = self._shelf.open(*key)
-        except DependencyError as refusal:
+        except Exception as refusal:  # noqa: BLE001 - whatever is wrong with it, it is looked at again later
             self._refuse(key, refusal)
         with self._lock:
             if found is not None:
@@ -176,8 +177,7 @@ class Succession:
     def _gone(self, error: Exception) -> None:
         """Tell once that the ledger cannot be followed; our own words name nobody."""
         if not self._away:
-            told = str(error).partition("\n")[0] if isinstance(error, MomentError) else type(error).__name__
-            _log.warning("the ledger of models cannot be followed, what decides goes on: %s", told)
+            _log.warning("the ledger of models cannot be followed, what decides goes on: %s", _words(error))
         self._away = True
         self._telemetry.dependency("models", up=False)
 
@@ -215,7 +215,7 @@ class Succession:
         self._open[model, found.digest] = found
         return found
 
-    def _refuse(self, key: Key, refusal: DependencyError) -> None:
+    def _refuse(self, key: Key, refusal: Exception) -> None:
         """Note that a bundle was refused; it is told once, until it was good again."""
         self._refused[key] = time.monotonic()
         if key in self._told_refused:
@@ -224,7 +224,7 @@ class Succession:
         model, digest = key
         reason = getattr(refusal, "reason", "unreadable")
         self._telemetry.refused(model.value, str(reason))
-        said = str(refusal).partition("\n")[0]
+        said = _words(refusal)
         _log.warning(
             "%s; the last good %s goes on deciding", said, model.value, extra={"version": digest[:12]}
         )
@@ -252,15 +252,28 @@ class Succession:
 
     def _settle(self) -> None:
         """Let what the book says decide, as far as it is open."""
-        before = self.state.now
-        self._pieces = self._next_pieces()
-        live = self._line_up.live(self._pieces, self._book, before)
-        if before.champion.versions != live.champion.versions:
-            self.rehearse(live)
+        before, pieces = self.state.now, self._next_pieces()
+        live = self._line_up.live(pieces, self._book, before)
+        if before.champion.versions != live.champion.versions and not self._is_rehearsed(live):
+            pieces = self._pieces
+            live = self._line_up.live(pieces, self._book, before)
+        self._pieces = pieces
         self.state.swap(live)
         self._tell(before, live)
         self._served()
         self._put_back()
+
+    def _is_rehearsed(self, live: Live) -> bool:
+        """Decide once by what is about to be live; what cannot do that takes no customer's request."""
+        try:
+            self.rehearse(live)
+        except Exception as error:  # noqa: BLE001 - whatever it is, customers would meet it too
+            versions = live.champion.versions
+            if versions != self._unfit:
+                _log.warning("the new champions cannot decide, the last go on: %s", _words(error))
+            self._unfit = versions
+            return False
+        return True
 
     def _next_pieces(self) -> Pieces:
         """Return what the champions come to; what there was while one of them is still to be opened."""
@@ -326,6 +339,11 @@ class Succession:
             if line not in self._warned:  # what is still due is said anew as its days go by
                 _log.warning("%s", line)
         self._warned = due
+
+
+def _words(error: Exception) -> str:
+    """Return what an error says in a line, where it is one of ours: another's may name somebody."""
+    return str(error).partition("\n")[0] if isinstance(error, MomentError) else type(error).__name__
 
 
 def days_left(expires_at: datetime, now: datetime) -> float:

@@ -443,6 +443,25 @@ def test_what_is_about_to_decide_is_rehearsed_before_it_does(place: Place) -> No
     assert rehearsed == [(version.digest, before)]
 
 
+def test_champions_that_cannot_decide_at_all_never_meet_a_customer(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = place.open()
+    before = digests(line)
+    place.champion(place.propensity(1))
+
+    def fails(live: object) -> None:
+        raise ZeroDivisionError(live)
+
+    line.rehearse = fails
+    follow(line)
+    place.house.life.stop(StopKind.ACTION, "coupon-tea", "wrong", place.house.carl)
+    follow(line)
+    assert digests(line) == before
+    assert line.state.now.standstill.stopped.actions == {"coupon-tea"}
+    assert caplog.messages == ["the new champions cannot decide, the last go on: ZeroDivisionError"]
+
+
 def test_a_catalogue_from_the_environment_gives_way_to_the_ledger(place: Place) -> None:
     named = Settings(catalogue=place.root / "own.yaml")
     check_catalogue_choice(named, Book())
