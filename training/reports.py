@@ -307,5 +307,8 @@ def segmentation_card(result: SegmentationResult) -> str:
             f"Of the customers known {result.compare_weeks} weeks earlier, {interval(result.stayed)} would "
             "have been given the same persona then."
         ),
+        "## Gates",
+        _gates_told(result.gates, result.champion),
+        gates_table(result.gates),
     ]
     return "\n\n".join(blocks) + "\n"
