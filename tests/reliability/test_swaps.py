@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import click
@@ -24,12 +25,13 @@ import pytest
 
 from moment.home import Home
 from serving.adapters.identifiers import utc_now
+from serving.adapters.sqlite_shadows import SqliteShadows
 from serving.bootstrap import open_keys
 from serving.lifecycle import Book, Model, StopKind
 from serving.ports import Scope
 from serving.records import Mode
 from serving.use_cases.keys import create_key
-from tests.service.conftest import PROJECT, READY_SECONDS, Server, environment
+from tests.service.conftest import PROJECT, READY_SECONDS, Server, environment, moment
 from tests.service.more_versions import Staff, at_work, policy, propensity
 
 FULL = os.environ.get("MOMENT_RELIABILITY") == "full"
@@ -55,6 +57,7 @@ class Seen:
     actions: tuple[str, ...]
     approval: str
     degraded: tuple[str, ...]
+    arms: tuple[tuple[str, str, str], ...]
 
 
 @dataclass
@@ -104,6 +107,8 @@ def _seen(asked: float, told: dict[str, object]) -> Seen:
     versions, placements = told["versions"], told["placements"]
     assert isinstance(versions, dict)
     assert isinstance(placements, list)
+    experiments = told["experiments"]
+    assert isinstance(experiments, list)
     return Seen(
         asked,
         200,
@@ -111,6 +116,7 @@ def _seen(asked: float, told: dict[str, object]) -> Seen:
         tuple(offer["action"] for one in placements for offer in one["offers"]),
         str(told["approval"]),
         tuple(told["degraded"]),  # type: ignore[arg-type]
+        tuple((one["layer"], one["experiment"], one["arm"]) for one in experiments),
     )
 
 
@@ -282,6 +288,39 @@ def test_a_stop_holds_on_every_worker_within_a_second_and_two_people_lift_it(
         )
     assert [failure for one in askers for failure in one.failed] == []
     assert all(seen.degraded == () for one in askers for seen in one.seen)
+
+
+def test_a_challenger_is_asked_beside_and_decides_for_its_share(
+    server: Server, home: Home, askers: list[Asker]
+) -> None:
+    with at_work(home) as staff:
+        made = staff.approved(propensity(home, 500))
+        before = askers[0].seen[-1].versions
+        staff.life.challenge(made.model, made.digest, shadow=1.0, routed=0.5, by=staff.carl)
+        until(lambda: made.digest in {one.seen[-1].versions[1] for one in askers}, SWAP_SECONDS)
+        again = time.monotonic()
+        until(lambda: all(len([seen for seen in one.seen if seen.asked > again + 1]) for one in askers), 60)
+        # Each connection asks for one customer, who is in one arm as long as it goes on
+        for one in askers:
+            assert len({seen.versions[1] for seen in one.seen if seen.asked > again + 1}) == 1
+        drawn = {one.seen[-1].versions[1] for one in askers}
+        assert drawn <= {before[1], made.digest}
+        challenged = [one for one in askers if one.seen[-1].versions[1] == made.digest]
+        arms = {arm for one in challenged for arm in one.seen[-1].arms}
+        assert arms == {("models", "propensity", made.version)}
+        staff.life.challenge(made.model, made.digest, by=staff.carl)
+        until(lambda: {one.seen[-1].versions for one in askers} == {before}, 30)
+    assert [failure for one in askers for failure in one.failed] == []
+    with closing(SqliteShadows(home.database, None)) as shadows:
+        until(lambda: bool(shadows.said("propensity", made.digest)), 10)
+        said = shadows.said("propensity", made.digest)[0]
+    done = moment(home, "decisions", "show", said.decision_id, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [one["digest"] for one in told["shadows"]] == [made.digest]
+    assert told["versions"]["propensity"] == before[1]
+    replayed = moment(home, "decisions", "replay", said.decision_id)
+    assert replayed.returncode == 0, replayed.stdout
 
 
 def test_a_refused_champion_leaves_the_last_good_one_deciding_and_everything_ready(
