@@ -44,6 +44,7 @@ from serving.decision.values import Purpose, Scalar
 from serving.leaving import on_terminate
 from serving.ports import CustomerFacts, Told
 from serving.ports import Scope as KeyScope
+from serving.ports.life import Signer
 from serving.records import Mode
 from serving.settings import Settings
 from serving.use_cases.access import Access
@@ -53,6 +54,7 @@ from serving.use_cases.decide import HANDS, RECORDING, RECORDS
 from serving.use_cases.desk import Desk
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.keys import create_key
+from serving.use_cases.life import Life
 from serving.use_cases.outcomes import TakeOutcomes
 from serving.use_cases.tracking import LABEL, Tracking
 from serving.use_cases.version_set import Live, LiveState
@@ -146,6 +148,7 @@ class SmallService:
         self.consents = SqliteConsents(home.database, writer, self.vault)
         self.outcomes = SqliteOutcomes(home.database, writer, self.vault)
         shop, tracking = Shop(more=more), Tracking(self.vault.derived_key(LABEL))
+        self.life, self.signer = shop.life, shop.signer
         models = {name: ports.pop(name) for name in ("scorer", "segmenter") if name in ports}
         standard: dict[str, object] = {
             "ledger": self.ledger,
@@ -164,6 +167,7 @@ class SmallService:
             hands=Hands(HANDS),
             **cast("dict[str, Any]", standard | ports),
         )
+        self._shop = shop
         self._desk = replace(
             shop.desk(),
             decide=self.decide,
@@ -175,6 +179,15 @@ class SmallService:
     def access(self) -> Access:
         """The door."""
         return Access(self.store, utc_now)
+
+    @property
+    def life(self) -> Life:
+        """The life of models, in memory."""
+        return self._shop.life
+
+    def signer(self, secret: str) -> Signer:
+        """Return the person whose own key has this secret."""
+        return self._shop.signer(secret)
 
     def desk(self) -> Desk:
         """Return the open desk."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,3 +164,49 @@ def server(
 def client(server: Server) -> Iterator[httpx.Client]:
     with server.client() as opened:
         yield opened
+
+
+DEMO = [sys.executable, "-m", "moment.cli", "demo"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the interrupted, the finished and the repeated demo left and said."""
+
+    home: Home
+    interrupted: subprocess.CompletedProcess[str]
+    finished: subprocess.CompletedProcess[str]
+    repeated: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def told(lake_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """The demo for real; what comes after its own tests may go on in its home."""
+    root = tmp_path_factory.mktemp("demo")
+    home = Home(root / "home", root / "mlruns")
+    shutil.copytree(lake_home.lake, home.lake, copy_function=os.link)
+    return Told(home, interrupt_demo(home), run_demo(home), run_demo(home))
+
+
+def run_demo(home: Home) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        DEMO, env=environment(home), cwd=PROJECT, capture_output=True, text=True, check=False, timeout=500
+    )
+
+
+def interrupt_demo(home: Home) -> subprocess.CompletedProcess[str]:
+    """Press Ctrl+C while the first features are being built."""
+    process = subprocess.Popen(
+        DEMO,
+        env=environment(home),
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not any(home.snapshots.glob("*/*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(DEMO, process.returncode, out, errors)

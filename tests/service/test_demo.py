@@ -2,65 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from moment.demo_visit import HOUSEHOLDS
-from moment.home import Home
-from tests.service.conftest import PROJECT, environment
-
-COMMAND = [sys.executable, "-m", "moment.cli", "demo"]
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the interrupted, the finished and the repeated demo left and said."""
-
-    home: Home
-    interrupted: subprocess.CompletedProcess[str]
-    finished: subprocess.CompletedProcess[str]
-    repeated: subprocess.CompletedProcess[str]
-
-
-@pytest.fixture(scope="module")
-def told(lake_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Told:
-    root = tmp_path_factory.mktemp("demo")
-    home = Home(root / "home", root / "mlruns")
-    shutil.copytree(lake_home.lake, home.lake, copy_function=os.link)
-    return Told(home, interrupt(home), run(home), run(home))
-
-
-def run(home: Home) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        COMMAND, env=environment(home), cwd=PROJECT, capture_output=True, text=True, check=False, timeout=500
-    )
-
-
-def interrupt(home: Home) -> subprocess.CompletedProcess[str]:
-    """Press Ctrl+C while the first features are being built."""
-    process = subprocess.Popen(
-        COMMAND,
-        env=environment(home),
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 120
-    while not any(home.snapshots.glob("*/*.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(COMMAND, process.returncode, out, errors)
+from tests.service.conftest import Told
 
 
 @pytest.mark.timeout(600)

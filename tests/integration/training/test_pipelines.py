@@ -32,7 +32,7 @@ def client(home: Home) -> Any:  # noqa: ANN401 - a vendor without types
 def test_training_ends_before_the_split_and_the_test_begins_after(
     data: TrainingSet, trained: Trained
 ) -> None:
-    split_at = trained.settings.split_at
+    split_at = data.split_at
     train, test = data.rows.loc[data.split.train], data.rows.loc[data.split.test]
     assert (train["window_ends_at"] < split_at).all()
     assert (test["at"] >= split_at).all()

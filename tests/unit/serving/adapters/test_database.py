@@ -20,9 +20,13 @@ def test_a_read_under_way_when_its_reader_closes_ends_in_peace(tmp_path: Path) -
     readers = PerThread(tmp_path / "small.db")
     begun, answers = threading.Event(), []
 
+    def wait() -> bool:
+        begun.set()
+        return closed.wait(10)
+
     def read() -> None:
         connection = readers.get()
-        connection.create_function("waiting", 0, lambda: begun.set() or closed.wait(10))
+        connection.create_function("waiting", 0, wait)
         answers.append(connection.execute(LONG_READ).fetchall())
 
     closed = threading.Event()
