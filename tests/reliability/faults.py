@@ -44,7 +44,6 @@ from serving.decision.values import Purpose, Scalar
 from serving.leaving import on_terminate
 from serving.ports import CustomerFacts, Told
 from serving.ports import Scope as KeyScope
-from serving.ports.life import Signer
 from serving.records import Mode
 from serving.settings import Settings
 from serving.use_cases.access import Access
@@ -54,7 +53,6 @@ from serving.use_cases.decide import HANDS, RECORDING, RECORDS
 from serving.use_cases.desk import Desk
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.keys import create_key
-from serving.use_cases.life import Life
 from serving.use_cases.outcomes import TakeOutcomes
 from serving.use_cases.tracking import LABEL, Tracking
 from serving.use_cases.version_set import Live, LiveState
@@ -167,7 +165,6 @@ class SmallService:
             hands=Hands(HANDS),
             **cast("dict[str, Any]", standard | ports),
         )
-        self._shop = shop
         self._desk = replace(
             shop.desk(),
             decide=self.decide,
@@ -179,15 +176,6 @@ class SmallService:
     def access(self) -> Access:
         """The door."""
         return Access(self.store, utc_now)
-
-    @property
-    def life(self) -> Life:
-        """The life of models, in memory."""
-        return self._shop.life
-
-    def signer(self, secret: str) -> Signer:
-        """Return the person whose own key has this secret."""
-        return self._shop.signer(secret)
 
     def desk(self) -> Desk:
         """Return the open desk."""
