@@ -139,7 +139,7 @@ def _policy(home: Home) -> None:
     champion = _champion(home, Model.NEXT_BEST_ACTION)
     if champion is None or (champion / "catalogue.yaml").read_bytes() != PACKAGED_CATALOGUE.read_bytes():
         from moment.life import offices
-        from serving.policy_entering import draft
+        from serving.policies.entering import draft
         from training.entering import About, enter
 
         rooms = offices()
@@ -271,8 +271,8 @@ def _tell_personas(home: Home) -> None:
 
 def _tell_figures(home: Home) -> None:
     from serving.bundles import read_manifest
+    from serving.commands.models_view import figures
     from serving.lifecycle import Model
-    from serving.models_view import figures
 
     champion = _champion(home, Model.PROPENSITY)
     if champion is None:
@@ -297,7 +297,7 @@ def _key(home: Home) -> Path:
     """Return the file with the demo's test key, making the key where there is none that opens."""
     from serving.adapters.identifiers import utc_now
     from serving.bootstrap import open_keys
-    from serving.keys_cli import write_key
+    from serving.commands.keys import write_key
     from serving.ports import Scope
     from serving.records import Mode
     from serving.use_cases.keys import create_key, digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from serving.models_cli import models as _models
+from serving.commands.models import models as _models
 from training.reproduce_cli import reproduce
 
 

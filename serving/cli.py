@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving.batch_cli import batch
-from serving.case_cli import case
 from serving.catalogue.cli import catalogue
-from serving.decisions_cli import decisions
-from serving.erase_cli import erase
-from serving.findings_cli import findings
-from serving.keys_cli import keys
-from serving.package_cli import package
-from serving.policy_cli import publish, rollback, submit
-from serving.records_cli import records
-from serving.stop_cli import resume, stop
+from serving.commands.batch import batch
+from serving.commands.case import case
+from serving.commands.decisions import decisions
+from serving.commands.erase import erase
+from serving.commands.findings import findings
+from serving.commands.keys import keys
+from serving.commands.package import package
+from serving.commands.policy import publish, rollback, submit
+from serving.commands.records import records
+from serving.commands.stop import resume, stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,10 +182,10 @@ class Telling:
 
 
 def _decide(opened: Opened, ask: Ask, telling: Telling, *, as_json: bool) -> None:
+    from serving.commands.tell import tell, tell_about
     from serving.decision.explanation import explain
     from serving.ports import Scope
     from serving.records import Mode
-    from serving.tell import tell, tell_about
     from serving.use_cases.access import Caller
 
     caller = Caller(key_id="moment-decide", mode=Mode.TEST, scopes=frozenset(Scope))

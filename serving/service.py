@@ -95,7 +95,7 @@ class Decisioning:
     def prepare() -> None:
         """Once, before any worker: let what a Bento brought serve where the home names no champion."""
         from moment.home import Home
-        from serving.packaged import move_in, or_refuse
+        from serving.packaging.packaged import move_in, or_refuse
 
         or_refuse(lambda: move_in(Home.find()))
 

@@ -14,7 +14,7 @@ from moment.home import Home
 from serving.bundles.manifest import current
 from serving.bundles.signing import TRUST_VARIABLE, Trust
 from serving.lifecycle import Model
-from serving.packaged import Packaged, book_of, in_service, or_refuse
+from serving.packaging.packaged import Packaged, book_of, in_service, or_refuse
 from serving.settings import Settings
 
 if TYPE_CHECKING:

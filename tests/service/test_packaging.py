@@ -337,7 +337,7 @@ def test_code_pins_and_champion_make_a_machine_of_their_own(
     score = (
         "import sys; sys.path.insert(0, '.')\n"
         "from pathlib import Path\n"
-        "from serving.packaged import settle, Packaged\n"
+        "from serving.packaging.packaged import settle, Packaged\n"
         "settle(Path.cwd())\n"
         "from serving.bundles import Trust, current, open_proved_propensity\n"
         "p = Packaged.find()\n"

@@ -10,7 +10,7 @@ import httpx
 
 from moment.home import Home
 from serving.bootstrap import open_reading_room
-from serving.decisions_cli import record_of
+from serving.commands.decisions import record_of
 from serving.use_cases.replay import Replayed
 from tests.service.conftest import Server, moment
 from tests.service.make_home import CUSTOMERS

@@ -28,8 +28,8 @@ from serving.adapters.vault import Vault
 from serving.batch.models import Models
 from serving.batch.opening import KEY_ID, decision_id
 from serving.batch.starting import Batch, Typed, start
-from serving.batch_cli import batch
 from serving.bootstrap import load_catalogue, open_tracking
+from serving.commands.batch import batch
 from serving.life_room import open_life
 from serving.lifecycle import StopKind
 from serving.ports import Role, Scope

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from moment.home import Home
 from serving.adapters.identifiers import utc_now
 from serving.bootstrap import open_keys
-from serving.keys_cli import ROLES, SCOPES, keys
+from serving.commands.keys import ROLES, SCOPES, keys
 from serving.ports import Bounds, Role, Scope
 from serving.use_cases.access import Access, Caller
 

@@ -31,11 +31,11 @@ from serving.bundles import (
 )
 from serving.bundles.signing import TRUST_FILE, BundleKey
 from serving.lifecycle import Book, Model
-from serving.packaged import VARIABLE, Packaged, in_service, move_in, or_refuse, settle
+from serving.packaging.packaged import VARIABLE, Packaged, in_service, move_in, or_refuse, settle
+from serving.packaging.reach import reach
+from serving.packaging.requirements import Lock
 from serving.ports import Scope
-from serving.reach import reach
 from serving.records import Mode
-from serving.requirements import Lock
 from serving.services.batching import answer, batched
 from serving.services.columns import facts_of
 from serving.services.doors import VARIABLE as KEY_VARIABLE

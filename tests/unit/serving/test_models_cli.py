@@ -14,11 +14,11 @@ from moment.home import Home
 from serving.adapters.database import connect
 from serving.bundles import About, Axis, Persona, Personas, write_segmentation
 from serving.cli import cli as serving_cli
-from serving.findings_cli import SEVERITIES
-from serving.life_cli import MODELS
+from serving.commands.findings import SEVERITIES
+from serving.commands.life import MODELS
+from serving.commands.models import models
 from serving.life_room import open_life
 from serving.lifecycle import GateVerdict, Model, Severity, State, Version
-from serving.models_cli import models
 from tests.service.kit import CONTRACT
 from tests.unit.serving.life_kit import FAILED, PASSED, UNSURE, bundle
 

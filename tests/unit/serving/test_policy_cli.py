@@ -14,9 +14,9 @@ from moment.home import Home
 from serving.bootstrap import PACKAGED_CATALOGUE
 from serving.catalogue.golden import golden_beside
 from serving.cli import cli as serving_cli
+from serving.commands.models import models
 from serving.life_room import open_life
 from serving.lifecycle import Model
-from serving.models_cli import models
 
 NBA = Model.NEXT_BEST_ACTION
 

@@ -20,8 +20,8 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.decision import Scores
 from serving.decision.values import ActionId, Forced, Scalar
 from serving.lifecycle import GateVerdict, Verdict, overall
-from serving.policy_gates import PolicyBounds, policy_gates, read_bounds
-from serving.policy_requests import representative
+from serving.policies.gates import PolicyBounds, policy_gates, read_bounds
+from serving.policies.requests import representative
 from serving.ports import CustomerFacts, Scorer
 from serving.records import DecisionRecord, Mode, RecordedStop
 from tests.service.kit import CONTRACT, Shop, agreeing, ask, caller, catalogue, facts

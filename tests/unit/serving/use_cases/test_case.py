@@ -12,7 +12,7 @@ import pytest
 
 from serving.adapters.memory_models import MemoryModels
 from serving.adapters.memory_outcomes import MemoryOutcomes
-from serving.case_page import page
+from serving.case.page import page
 from serving.ports import OutcomeReport, Reporter
 from serving.records import DecisionRecord, Mode, dump, load
 from serving.use_cases.access import Caller

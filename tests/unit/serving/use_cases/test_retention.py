@@ -22,12 +22,12 @@ from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.adapters.sqlite_retention import SqliteRetention
 from serving.adapters.vault import Vault
+from serving.commands.records import records as records_command
 from serving.decision.actions import Allowance
 from serving.decision.budgets import Charge
 from serving.decision.values import ActionId, Contact
 from serving.ports import Entry, Pruned, Reservation
 from serving.records import Mode
-from serving.records_cli import records as records_command
 from serving.use_cases import retention as use_case
 from serving.use_cases.retention import PruneRecords, Retention
 from tests.service.kit import NOW

@@ -10,7 +10,7 @@ import pytest
 
 from serving.adapters.memory_models import MemoryModels
 from serving.adapters.memory_outcomes import MemoryOutcomes
-from serving.case_page import page
+from serving.case.page import page
 from serving.decision.reasons import Reason
 from serving.decision.values import ActionId, Forced, Stopped
 from serving.lifecycle import Actor, Stop, StopKind

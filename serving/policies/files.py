@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from moment.errors import ConfigurationError
 from moment.home import Home
 from serving.bundles.policy import PolicyBundle, open_policy
+from serving.commands.models_view import folder_of
 from serving.decision.catalogue import Catalogue
 from serving.decision.columns import Column
 from serving.lifecycle import Book, Model, Version
-from serving.models_view import folder_of
 
 if TYPE_CHECKING:
     from serving.records import DecisionRecord

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving.life_cli import JSON, KEY, MODEL, REASON, VERSION, acting, columns, mirrored, print_json, who
-from serving.models_tell import (
+from serving.commands.life import (
+    JSON,
+    KEY,
+    MODEL,
+    REASON,
+    VERSION,
+    acting,
+    columns,
+    mirrored,
+    print_json,
+    who,
+)
+from serving.commands.models_tell import (
     after_approval,
     approve_command,
     cells,
@@ -22,7 +33,7 @@ from serving.models_tell import (
 )
 
 if TYPE_CHECKING:
-    from serving.life_cli import Acting
+    from serving.commands.life import Acting
     from serving.lifecycle import Version
 
 
@@ -52,7 +63,7 @@ def list_models(*, as_json: bool) -> None:
     """  # noqa: D301
     from moment.errors import StepMissing
     from serving.adapters.identifiers import utc_now
-    from serving.models_view import listing
+    from serving.commands.models_view import listing
 
     now = utc_now()
     with acting() as opened:
@@ -83,7 +94,7 @@ def show_model(model: str, version: str, *, as_json: bool) -> None:
       moment models show propensity challenger
     """  # noqa: D301
     from serving.adapters.identifiers import utc_now
-    from serving.models_view import findings, manifest_of
+    from serving.commands.models_view import findings, manifest_of
 
     now = utc_now()
     with acting() as opened:
@@ -119,7 +130,7 @@ def diff(model: str, a: str, b: str, *, as_json: bool) -> None:
     Example:
       moment models diff propensity champion challenger
     """  # noqa: D301
-    from serving.models_diff import compare, lines_of
+    from serving.commands.models_diff import compare, lines_of
 
     with acting() as opened:
         before, after = opened.find(model, a), opened.find(model, b)
@@ -366,7 +377,7 @@ def report(model: str, version: str, out: Path | None) -> None:
       moment models report propensity challenger --out report.md
     """  # noqa: D301
     from serving.adapters.identifiers import utc_now
-    from serving.life_report import life_report
+    from serving.commands.life_report import life_report
 
     with acting() as opened:
         found = _chosen(opened, model, version)

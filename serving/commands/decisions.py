@@ -96,8 +96,8 @@ def show_decision(decision_id: str, *, everything: bool, as_json: bool) -> None:
     Example:
       moment decisions show 0199f3c2-8b1a-7c3e-9d5f-2a4b6c8d0e1f --all
     """  # noqa: D301
+    from serving.commands.tell import tell
     from serving.decision.explanation import explain
-    from serving.tell import tell
 
     with reading() as room:
         recalled = room.recall.of(record_of(room, decision_id))

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moment.errors import ConfigurationError
+from serving import catalogue
 from serving.catalogue.document import read_document
 from serving.catalogue.loader import count_of, in_order
 from serving.catalogue.section import Section
 
-PACKAGED_BOUNDS = Path(__file__).parent / "catalogue" / "gates.yaml"
+PACKAGED_BOUNDS = Path(catalogue.__file__).parent / "gates.yaml"
 """The bounds where a deployment gives none of its own."""
 
 

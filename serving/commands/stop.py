@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving.life_cli import JSON, KEY, REASON, Acting, acting, columns, print_json, who
+from serving.commands.life import JSON, KEY, REASON, Acting, acting, columns, print_json, who
 
 if TYPE_CHECKING:
     from serving.decision.catalogue import Catalogue
@@ -128,7 +128,7 @@ def _check(opened: Acting, kind: StopKind, name: str) -> None:
 def _live(opened: Acting) -> Sequence[Catalogue]:
     """Return the catalogues that decide now: the champion's and those of challengers with customers."""
     from serving.lifecycle import Model
-    from serving.policy_files import live_catalogue, policy_of
+    from serving.policies.files import live_catalogue, policy_of
 
     book = opened.life.book()
     routed = [one for one in book.challengers(Model.NEXT_BEST_ACTION) if one.routed]

@@ -6,11 +6,11 @@ followed or loaded.
 
 from __future__ import annotations
 
-from serving.case_glance import glance
-from serving.case_record import asked, known, made_by, outcomes, replayed
-from serving.case_style import STYLE
-from serving.case_why import not_shown, ranking, rules_in_force, shown
-from serving.markup import Html, join, tag
+from serving.case.glance import glance
+from serving.case.markup import Html, join, tag
+from serving.case.record import asked, known, made_by, outcomes, replayed
+from serving.case.style import STYLE
+from serving.case.why import not_shown, ranking, rules_in_force, shown
 from serving.use_cases.case import Case
 
 _SECTIONS = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from serving.case_words import age_of, instant, number, value_of, verdict_word
+from serving.case.markup import Content, Html, facts, join, table, tag
+from serving.case.words import age_of, instant, number, value_of, verdict_word
 from serving.decision.values import FeatureState
-from serving.markup import Content, Html, facts, join, table, tag
 from serving.records import DecisionRecord
 from serving.use_cases.case import Case, FeatureInUse
 from serving.use_cases.deciding_again import ScoresFrom

@@ -28,8 +28,8 @@ def case(decision_id: str, out: Path) -> None:
       moment case 0199f3c2-8b1a-7c3e-9d5f-2a4b6c8d0e1f --out case.html
     """  # noqa: D301
     from moment.progress import step
-    from serving.case_page import page
-    from serving.decisions_cli import reading, record_of
+    from serving.case.page import page
+    from serving.commands.decisions import reading, record_of
 
     if not out.parent.is_dir():
         raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")

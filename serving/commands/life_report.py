@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from moment.home import Home
-from serving.life_cli import who
+from serving.commands.life import who
+from serving.commands.models_tell import number_of, signature_of
+from serving.commands.models_view import findings, report_of, warnings
 from serving.lifecycle import Book, Version
-from serving.models_tell import number_of, signature_of
-from serving.models_view import findings, report_of, warnings
 
 
 def life_report(home: Home, book: Book, version: Version, now: datetime) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving.life_cli import KEY, REASON, mirrored, who
+from serving.commands.life import KEY, REASON, mirrored, who
 
 if TYPE_CHECKING:
     from serving.lifecycle import Book
@@ -46,9 +46,9 @@ def submit(
     """  # noqa: D301 - click reads the escaped b as "keep these lines as they are"
     from moment.progress import step
     from serving.adapters.identifiers import utc_now
+    from serving.commands.models_tell import gate_lines, next_of
     from serving.lifecycle import State
-    from serving.models_tell import gate_lines, next_of
-    from serving.policy_entering import draft
+    from serving.policies.entering import draft
 
     with mirrored(key_file) as opened:
         with step("Read the catalogue and ask its gates"):

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving.life_cli import columns, who
+from serving.commands.life import columns, who
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from moment.home import Home
+    from serving.commands.models_view import Figure, Line
     from serving.lifecycle import Book, GateVerdict, Version
-    from serving.models_view import Figure, Line
 
 
 def name_of(version: Version) -> str:
@@ -53,7 +53,7 @@ def signature_of(home: Home, version: Version) -> str:
     """Return who vouches for a version's bundle, or why nobody does."""
     from serving.bundles import BundleRefused, read_manifest
     from serving.bundles.signing import Trust, verify_signature
-    from serving.models_view import folder_of
+    from serving.commands.models_view import folder_of
 
     folder = folder_of(home, version)
     try:
@@ -67,7 +67,7 @@ def signature_of(home: Home, version: Version) -> str:
 
 def whole(home: Home, book: Book, version: Version, signature: str, now: datetime) -> Iterator[str]:
     """Yield all there is to tell about a version."""
-    from serving.models_view import figures, findings, manifest_of, warnings
+    from serving.commands.models_view import figures, findings, manifest_of, warnings
 
     manifest, said = manifest_of(home, version), version.submitted
     kind = "" if manifest is None else f" ({manifest.kind})"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from serving.case.markup import Content, Html, join, tag
 from serving.decision.explanation import funnel_text
-from serving.markup import Content, Html, join, tag
 from serving.records import RecordedOffer
 from serving.use_cases.case import Case
 from serving.use_cases.replay import ReplayVerdict

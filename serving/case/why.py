@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from serving.case_words import age_of, checked, instant, number, policy_words, value_of, verdict_word
+from serving.case.markup import Content, Html, bar, facts, join, table, tag
+from serving.case.words import age_of, checked, instant, number, policy_words, value_of, verdict_word
 from serving.decision.contact import Limit
 from serving.decision.explanation import ExplainedCandidate
 from serving.decision.values import Stage
-from serving.markup import Content, Html, bar, facts, join, table, tag
 from serving.records import RecordedOffer, RecordedPlacement
 from serving.use_cases.case import Case, RuleInForce
 

@@ -18,10 +18,10 @@ from serving.catalogue.golden import Golden, missed
 from serving.decision.catalogue import Catalogue
 from serving.lifecycle import GateVerdict
 from serving.lifecycle.gates import judged
-from serving.policy_bounds import PACKAGED_BOUNDS, PolicyBounds, read_bounds
-from serving.policy_intervals import interval_of
-from serving.policy_reach import listed, reach_gates
-from serving.policy_requests import Redecide, ScorerFor, golden_milliseconds, representative
+from serving.policies.bounds import PACKAGED_BOUNDS, PolicyBounds, read_bounds
+from serving.policies.intervals import interval_of
+from serving.policies.reach import listed, reach_gates
+from serving.policies.requests import Redecide, ScorerFor, golden_milliseconds, representative
 from serving.records import DecisionRecord
 
 __all__ = ["PACKAGED_BOUNDS", "PolicyBounds", "ScorerFor", "policy_gates", "read_bounds"]

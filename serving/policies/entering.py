@@ -16,8 +16,8 @@ from serving.catalogue.golden import golden_beside, read_golden
 from serving.catalogue.show import summary
 from serving.decision.catalogue import Catalogue
 from serving.lifecycle import Book, GateVerdict
-from serving.policy_files import columns_served, live_catalogue, read_catalogue, recorded_requests
-from serving.policy_gates import PACKAGED_BOUNDS, policy_gates, read_bounds
+from serving.policies.files import columns_served, live_catalogue, read_catalogue, recorded_requests
+from serving.policies.gates import PACKAGED_BOUNDS, policy_gates, read_bounds
 
 
 @dataclass(frozen=True, slots=True)

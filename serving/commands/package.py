@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from serving.packaging import Built
+    from serving.packaging.bentos import Built
 
 _SERVICES = ("Decisioning", "Segmentation", "Propensity", "NextBestAction")
 
@@ -37,8 +37,8 @@ def package(*, services: Sequence[str], out: Path | None, as_json: bool) -> None
     """  # noqa: D301 - click reads the escaped b as "keep these lines as they are"
     from moment.home import Home
     from moment.progress import step
-    from serving.packaging import Service
-    from serving.packaging import package as build
+    from serving.packaging.bentos import Service
+    from serving.packaging.bentos import package as build
     from serving.settings import Settings
 
     home, settings = Home.find(), Settings.read()

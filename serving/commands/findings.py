@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving.life_cli import JSON, KEY, MODELS, REASON, acting, columns, mirrored, print_json, who
+from serving.commands.life import JSON, KEY, MODELS, REASON, acting, columns, mirrored, print_json, who
 
 if TYPE_CHECKING:
     from serving.lifecycle import Book, Finding

@@ -12,9 +12,9 @@ from serving.bundles import open_propensity, open_segmentation
 from serving.bundles.policy import open_policy
 from serving.catalogue.diff import differences
 from serving.catalogue.diff import lines_of as catalogue_lines
-from serving.life_cli import columns
+from serving.commands.life import columns
+from serving.commands.models_view import figures, folder_of, manifest_of, recorded_parameters
 from serving.lifecycle import GateVerdict, Model, Version
-from serving.models_view import figures, folder_of, manifest_of, recorded_parameters
 
 _SAME = "nothing differs"
 

@@ -10,9 +10,9 @@ import numpy as np
 from serving.decision.catalogue import Catalogue
 from serving.lifecycle import GateVerdict, Verdict
 from serving.lifecycle.gates import judged
-from serving.policy_bounds import PolicyBounds
-from serving.policy_intervals import Estimate, clustered
-from serving.policy_requests import Reached, Redecide, recorded_reach
+from serving.policies.bounds import PolicyBounds
+from serving.policies.intervals import Estimate, clustered
+from serving.policies.requests import Reached, Redecide, recorded_reach
 from serving.records import DecisionRecord
 
 _LISTED = 6

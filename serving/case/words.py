@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from serving.case.markup import Html, tag
 from serving.decision.contact import (
     CalendarWindow,
     ContactPolicy,
@@ -14,7 +15,6 @@ from serving.decision.contact import (
     Suppression,
 )
 from serving.decision.wording import lasting
-from serving.markup import Html, tag
 from serving.records import RecordedValue
 
 _SHARED = {

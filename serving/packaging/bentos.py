@@ -23,21 +23,21 @@ import serving
 from moment import __version__
 from moment.errors import DependencyError
 from moment.home import Home
-from serving.building import ENTRY
 from serving.bundles import make_current, prove
 from serving.bundles.manifest import MANIFEST, read_manifest
 from serving.bundles.signing import TRUST_FILE, Trust
 from serving.lifecycle import Book, Model
 from serving.opening import catalogue_path
-from serving.packaged import CATALOGUE_FILE, FOLDER, QUIET, book_of, in_service
-from serving.reach import Reached, reach, source_of
-from serving.requirements import ALWAYS, LEFT_OUT, LOCK, Lock
+from serving.packaging.building import ENTRY
+from serving.packaging.packaged import CATALOGUE_FILE, FOLDER, QUIET, book_of, in_service
+from serving.packaging.reach import Reached, reach, source_of
+from serving.packaging.requirements import ALWAYS, LEFT_OUT, LOCK, Lock
 from serving.settings import Settings
 
 OURS = ("moment", "features", "feature_repo", "serving")
 """Packages a Bento may hold; training is none of them."""
 
-_DYNAMIC = ("serving.building", "serving.bundles.proving_child", "serving.packaged")
+_DYNAMIC = ("serving.packaging.building", "serving.bundles.proving_child", "serving.packaging.packaged")
 """What every Bento runs without importing it by name."""
 
 _DATA = ("serving/catalogue/examples/*.yaml", "serving/adapters/migrations/**/*.py", "feature_repo/*.yaml")
@@ -264,7 +264,7 @@ def _entry(module: str, service: Service) -> str:
     return (
         f'"""What this Bento starts with; `moment package` wrote it."""\n\n'
         "from pathlib import Path\n\n"
-        "from serving.packaged import settle\n\n"
+        "from serving.packaging.packaged import settle\n\n"
         "settle(Path(__file__).resolve().parent)\n\n"
         f"from {module} import {service.value}  # noqa: E402 - libraries read what was settled\n\n"
         f'__all__ = ["{service.value}"]\n'
@@ -292,7 +292,7 @@ def _build(home: Home, service: Service, tag: str, folder: Path, archive: Path |
     if archive is not None:
         archive.parent.mkdir(parents=True, exist_ok=True)
         arguments.append(str(archive))
-    said = _run(home, [sys.executable, "-m", "serving.building", *arguments], folder)
+    said = _run(home, [sys.executable, "-m", "serving.packaging.building", *arguments], folder)
     return Path(json.loads(said.strip().splitlines()[-1])["path"])
 
 

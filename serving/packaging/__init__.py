@@ -1,0 +1,1 @@
+"""Bentos that stand alone: what goes in, what they need, how they are built."""
