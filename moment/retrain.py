@@ -84,7 +84,8 @@ def retrain(
 ) -> None:
     """Retrain: from recorded decisions and mature outcomes to challengers that have been through their gates.
 
-    Nothing that serves changes. One retraining runs at a time; one that was interrupted goes on where it was
+    Nothing that serves changes; only where nothing serves yet, and nobody is in charge, the first version
+    does. One retraining runs at a time; one that was interrupted goes on where it was
     when it is asked for again. Where nothing is new since the champion was trained, it says so and ends.
 
     \b

@@ -22,6 +22,7 @@ from serving.adapters.vault import SECRET_FILE, Vault
 from serving.admin_process import AdminProcess
 from serving.bootstrap import load_catalogue, open_keys, open_tokens
 from serving.life_room import open_life
+from serving.opening import check_catalogue_choice
 from serving.settings import Settings
 from serving.telemetry import metrics_folder
 
@@ -55,6 +56,9 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
     if not any(home.feast.glob("*")):
         raise StepMissing("no features are online", run="moment features materialize")
     contract = FeatureContract.loads((propensity / "contract.json").read_text(encoding="utf-8"))
+    if home.database.exists():
+        with open_life(home) as life:
+            check_catalogue_choice(settings, life.book())
     if _champion(home, Model.NEXT_BEST_ACTION) is None:
         load_catalogue(settings, contract)
     keys = open_keys(home)

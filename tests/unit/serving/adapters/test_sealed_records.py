@@ -151,7 +151,7 @@ class TestAtRest:
             "format", "decision_id", "mode", "key_id", "channel", "request_id", "received_at", "decided_at",
             "asked", "include", "profile", "segment", "attempt", "seed", "exploration", "placements",
             "joint_probability", "funnel", "considered", "scored", "used", "versions", "experiments",
-            "control", "force", "held_out", "degraded", "latency_ms", "personal",
+            "control", "force", "held_out", "degraded", "latency_ms", "personal", "approvals", "stops",
         }  # fmt: skip
 
     def test_without_the_secret_nothing_is_found_or_read(self, stores: Stores) -> None:
