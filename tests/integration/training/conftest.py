@@ -60,10 +60,10 @@ class Trained:
     segmentation: SegmentationResult
 
 
-def copy_some(source: Home, target: Home) -> None:
-    """Copy the picked households' part of a lake."""
+def copy_some(source: Home, target: Home, picked: str = PICKED) -> None:
+    """Copy the picked households' part of a lake; ``picked`` is SQL that makes the table of their ids."""
     with lake.connect(source) as connection:
-        connection.execute(PICKED)
+        connection.execute(picked)
         for table in TABLES:
             file = lake.table_file(target, table, SOURCE)
             file.parent.mkdir(parents=True)

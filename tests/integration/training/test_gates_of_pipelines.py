@@ -145,7 +145,7 @@ def test_a_model_with_shuffled_answers_fails_against_the_champion_and_by_itself(
     for name in ("auc.closed", "top_decile_lift.closed", "against_champion.auc"):
         assert found[name].verdict is Verdict.FAIL, found[name]
     assert found["against_champion.auc"].high is not None
-    assert found["against_champion.auc"].high < -0.1
+    assert found["against_champion.auc"].high < -0.05
     assert champion.name in found["against_champion.auc"].title
 
 

@@ -96,8 +96,9 @@ def test_the_run_has_figures_with_intervals_data_and_model_card(trained: Trained
     assert {"model_card.md", "report.json", "plots"} <= kept
 
 
-def test_the_registered_champion_is_the_bundle_without_a_pickle(data: TrainingSet, trained: Trained) -> None:
-    version = client(trained.home).get_model_version_by_alias("propensity", "champion")
+def test_the_registered_version_is_the_bundle_without_a_pickle(data: TrainingSet, trained: Trained) -> None:
+    number = trained.propensity.registered
+    version = client(trained.home).get_model_version("propensity", number)
     assert version.tags["bundle"] == trained.propensity.version
     assert version.tags["approval"] == "none"
     assert version.description.startswith(f"# Propensity {trained.propensity.version}")
@@ -106,13 +107,13 @@ def test_the_registered_champion_is_the_bundle_without_a_pickle(data: TrainingSe
     ]
 
     mlflow.set_tracking_uri(tracking_uri(trained.home))
-    champion = mlflow.pyfunc.load_model("models:/propensity@champion")
+    loaded = mlflow.pyfunc.load_model(f"models:/propensity/{number}")
     part = fitting.part(data, data.split.test)
     rows = part.frame.head(200).assign(action_id=part.actions[:200])
     bundle = open_current_propensity(trained.home.bundles)
     matrix = encode(part.frame.head(200), bundle.layout)
     expected = bundle.score(matrix, part.groups[:200].tolist(), part.actions[:200].tolist())
-    answer = champion.predict(rows.astype(dict.fromkeys(rows.select_dtypes("category"), object)))
+    answer = loaded.predict(rows.astype(dict.fromkeys(rows.select_dtypes("category"), object)))
     assert np.array_equal(answer["propensity"], expected.calibrated)
     assert np.array_equal(answer["raw"], expected.raw)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -239,17 +238,3 @@ def test_own_decisions_are_in_the_training_set(
     assert own["answered"].mean() == pytest.approx(0.25, abs=0.05)
     assert data.split_at > FIRST, data.split_at
     assert data.split.test.any()
-
-
-def test_propensity_is_retrained_from_them(retrained: tuple[Home, Journal, str]) -> None:
-    home, _, _ = retrained
-    code, out, err = finished(home, "--model", "propensity", "--split-on", "2017-09-01", "--json")
-    assert code == 0, err
-    told = json.loads(out)
-    assert told["status"] == "done"
-    entered = next(step for step in told["steps"] if step["name"] == "enter propensity")["outcome"]
-    with offices().life(home) as life:
-        (version,) = life.book().of_model(Model.PROPENSITY)
-    assert version.version == entered["version"]
-    assert version.submitted.reason == "hand"
-    assert version.gates

@@ -1,14 +1,12 @@
 """One story, told by commands: trained, judged, approved, served, stopped, resumed, gone back from.
 
-It begins in a small home with features and no model; the machine makes the segmentation, people the rest.
+It begins in a small home with features and no model. So few households leave gates open; Ada answers for it.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,17 +18,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from features import lake
 from moment.home import Home
+from tests.integration.training.conftest import build_what_is_asked, copy_some
 from tests.service.conftest import PROJECT, READY_SECONDS, environment
 
 PEOPLE = {"ada": "risk_officer", "ben": "data_scientist", "cay": "operator"}
 PROPENSITY = "propensity"
 AT = "2018-01-02T18:00:00Z"
+EVERYBODY_WHO_ANSWERED = """
+    CREATE TEMP TABLE picked AS
+    SELECT DISTINCT customer_id FROM presentations SEMI JOIN outcomes USING (presentation_id)
+"""
 QUICK = ("--trials", "1", "--budget", "2")
 SPLIT = ("--split-on", "2017-09-01")
 SWAP_SECONDS = 30
@@ -65,27 +69,24 @@ class Company:
         found: dict[str, Any] = json.loads(self.run("models", "show", model, which, "--json"))
         return found
 
-    def versions(self, state: str) -> list[str]:
-        """Return the propensity versions in a state, oldest first."""
+    def versions(self, *states: str, model: str = PROPENSITY) -> list[str]:
+        """Return the versions in some states, oldest first."""
         lines = json.loads(self.run("models", "list", "--json"))
-        return [one["version"] for one in lines if (one["model"], one["state"]) == (PROPENSITY, state)]
+        return [one["version"] for one in lines if one["model"] == model and one["state"] in states]
 
     def failing(self, version: str) -> dict[str, str]:
         """Return the gates a version failed, with what they said."""
         gates = self.version(version)["version"]["gates"]
         return {one["gate"]: one["title"] for one in gates if one["verdict"] == "fail"}
 
-    def approve(self, version: str) -> None:
-        """Let Ada answer for what this little data leaves open, and approve."""
-        gates = self.version(version)["version"]["gates"]
+    def approve(self, version: str, model: str = PROPENSITY) -> None:
+        """Let Ada answer for what so few households leave open, and approve."""
+        gates = self.version(version, model)["version"]["gates"]
         still = [one["gate"] for one in gates if one["verdict"] != "pass"]
-        assert not [gate for gate in still if gate.startswith("auc")], gates
         named = [word for gate in still for word in ("--gate", gate)]
         if named:
-            self.run(
-                "models", "accept", PROPENSITY, version, *named, "--reason", "a few households", by="ada"
-            )
-        self.run("models", "approve", PROPENSITY, version, "--reason", "read the report", by="ada")
+            self.run("models", "accept", model, version, *named, "--reason", "a few households", by="ada")
+        self.run("models", "approve", model, version, "--reason", "read the report", by="ada")
 
 
 @dataclass
@@ -141,20 +142,24 @@ class Load:
 
 
 @pytest.fixture(scope="module")
-def company(built: Home, tmp_path_factory: pytest.TempPathFactory) -> Company:
-    """A home of its own with features online and personas, and keys of people's own."""
+def company(lake_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Company:
+    """A home of everybody who ever answered, features online, personas, and keys of people's own."""
     root = tmp_path_factory.mktemp("story")
     home = Home(root / "home", root / "mlruns")
-    shutil.copytree(built.root, home.root)
+    copy_some(lake_home, home, EVERYBODY_WHO_ANSWERED)
+    build_what_is_asked(home)
     made = Company(home)
     made.run("features", "apply")
     made.run("features", "materialize")
-    made.run("train", "segmentation")
     made.run("keys", "create", "--mode", "test", "--scope", "all", "--out-file", "channel.key")
     for person, role in PEOPLE.items():
         made.keys[person] = home.keys / f"{person}.key"
         named = ("--person", person.title(), "--role", role)
         made.run("keys", "create", *named, "--out-file", str(made.keys[person]))
+    made.run("train", "segmentation", by="ben")
+    (personas,) = made.versions("candidate", "challenger", model="segmentation")
+    made.approve(personas, "segmentation")
+    made.run("models", "promote", "segmentation", personas, "--reason", "to begin with", by="cay")
     return made
 
 
@@ -209,7 +214,7 @@ def some_customers(home: Home) -> list[str]:
 @pytest.mark.timeout(600)
 def test_a_model_is_approved_by_another_than_who_made_it(company: Company) -> None:
     company.run("train", PROPENSITY, "--seed", "1", *QUICK, by="ben")
-    (first,) = company.versions("candidate") + company.versions("challenger")
+    (first,) = company.versions("candidate", "challenger")
     assert company.version(first)["version"]["made_by"]["person"] == "Ben"
     refused = company.run("models", "promote", PROPENSITY, first, "--reason", "mine", by="ben", fails=True)
     assert first in refused
@@ -223,21 +228,22 @@ def test_a_model_is_approved_by_another_than_who_made_it(company: Company) -> No
 
 @pytest.mark.timeout(600)
 def test_damaged_data_makes_a_version_that_its_gates_refuse(company: Company) -> None:
-    (outcomes,) = company.home.lake.glob("outcomes/*.parquet")
-    sound = outcomes.read_bytes()
-    table = pq.read_table(outcomes)
-    # A join upstream went wrong: every answer is told of somebody else's presentation
-    names = table["presentation_id"].to_pylist()
-    random.Random(5).shuffle(names)  # noqa: S311
-    place = table.column_names.index("presentation_id")
-    pq.write_table(table.set_column(place, table.schema.field(place), pa.array(names)), outcomes)
+    (presentations,) = company.home.lake.glob("presentations/*.parquet")
+    sound = presentations.read_bytes()
+    rows = pd.read_parquet(presentations)
+    # A join upstream went wrong: within each campaign, what one household was shown is told of another
+    rows["customer_id"] = rows.groupby("campaign_id")["customer_id"].transform(
+        lambda names: names.sample(frac=1, random_state=5).to_numpy()
+    )
+    schema = pq.read_schema(presentations)
+    pq.write_table(pa.Table.from_pandas(rows, schema=schema, preserve_index=False), presentations)
     try:
         company.run("retrain", "--model", PROPENSITY, "--anyway", "--reason", "drift", *SPLIT, by="ben")
     finally:
-        outcomes.write_bytes(sound)
+        presentations.write_bytes(sound)
     second = company.versions("candidate")[-1]
     failing = company.failing(second)
-    assert any(gate.startswith("auc") for gate in failing), failing
+    assert "against_champion.auc" in failing, failing
     assert all(failing.values())
     refused = company.run(
         "models", "approve", PROPENSITY, second, "--reason", "why not", by="ada", fails=True
@@ -253,8 +259,9 @@ def test_damaged_data_makes_a_version_that_its_gates_refuse(company: Company) ->
 @pytest.mark.timeout(600)
 def test_good_data_makes_a_challenger_that_scores_in_shadow(company: Company) -> None:
     company.run("train", PROPENSITY, "--seed", "3", *QUICK, by="ben")
-    found = company.versions("candidate") + company.versions("challenger")
+    found = company.versions("candidate", "challenger")
     third = found[-1]
+    assert "against_champion.auc" not in company.failing(third)
     company.approve(third)
     company.run("models", "challenge", PROPENSITY, third, "--shadow", "0.5", by="ben")
     assert company.version(third)["version"]["shadow"] == 0.5
@@ -269,7 +276,7 @@ def test_under_load_it_is_promoted_stopped_resumed_and_rolled_back(company: Comp
         return lambda answer: answer["versions"]["propensity"].startswith(version)
 
     load.wait(decided_by(first))
-    assert load.answers[-1]["approval"] == "none"  # the personas are still the machine's
+    assert load.answers[-1]["approval"] == "none"  # nobody has submitted the catalogue yet
     company.run("models", "promote", PROPENSITY, third, "--reason", "newer", by="cay")
     load.wait(decided_by(third))
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from moment.errors import ConfigurationError
 from moment.progress import step
 from serving.bundles import Kind
 from training.evaluation.report import Evaluation, evaluate, evaluate_groups
@@ -173,6 +174,11 @@ def choose(
     their level be judged.
     """
     judged = np.logical_and.reduce([np.isfinite(model.held_out_probability_) for model in fitted.values()])
+    if not train.answered[judged].any():
+        raise ConfigurationError(
+            "too few answers to hold any out in time, so no contender can be judged; ingest more history, or "
+            "set fewer `folds` in the pipeline's config.yaml"
+        )
     observed = judged & (train.rows["exposure"] == "observed").to_numpy()
     if train.answered[observed].sum() >= _LEAST_TO_CHOOSE:
         judged = observed
