@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 import msgspec
@@ -149,7 +149,7 @@ def routes(office: Office, settings: Settings) -> Router:
         refuse_parameters(request, ())
         model = _model(name)
         wanted = structured(_decoder, await read_body(request, settings))
-        until = _until(wanted)
+        until = _until(wanted, office.access.clock())
         signer = signer_of(request, caller, office)
 
         def say() -> tuple[Book, Version]:
@@ -176,16 +176,12 @@ def routes(office: Office, settings: Settings) -> Router:
     return Router("/v1", route_handlers=[list_models, read_model, approve_version])
 
 
-def _until(wanted: ApprovalRequest) -> datetime | None:
-    """Return the instant at which an approval shall end, where one is named."""
-    ends = [name for name in ("days", "expires_at") if getattr(wanted, name) is not UNSET]
-    if wanted.decision == "reject" and ends:
-        raise InvalidRequest(
-            f"a rejection does not end; leave {ends[0]} out", code="invalid-value", field=ends[0]
-        )
-    if len(ends) > 1:
-        raise InvalidRequest("say days or expires_at, not both", code="invalid-value", field="expires_at")
-    return None if wanted.expires_at is UNSET else instant(wanted.expires_at, "expires_at")
+def _until(wanted: ApprovalRequest, now: datetime) -> datetime | None:
+    """Return the instant at which an approval shall end, where one is named: the earlier of both."""
+    ends = None if wanted.expires_at is UNSET else instant(wanted.expires_at, "expires_at")
+    if ends is None or wanted.days is UNSET:
+        return ends
+    return min(ends, now + timedelta(days=wanted.days))
 
 
 def _model(name: str) -> Model:

@@ -14,7 +14,7 @@ from serving.lifecycle import GateVerdict, Model, Severity, State, StopKind, Ver
 LONGEST_APPROVAL_DAYS = 730
 
 Approved = Literal["none", "approved", "expired"]
-Reason = Annotated[str, Meta(min_length=1, max_length=1000)]
+Reason = Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$")]
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Days = Annotated[int, Meta(ge=1, le=LONGEST_APPROVAL_DAYS)]
@@ -119,14 +119,18 @@ class ModelAnswer(Struct, frozen=True):
 class ApprovalRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Approve or reject the version with this digest, in the name of whose key asks.
 
-    An approval holds for `days` or until `expires_at`; for 365 days where neither is said.
+    An approval holds for `days` and until `expires_at`, whichever is sooner; for 365 days where neither is
+    said. A rejection does not end.
     """
 
     digest: Digest
     reason: Reason
     decision: Literal["approve", "reject"] = "approve"
     days: Days | UnsetType = UNSET
-    expires_at: str | UnsetType = UNSET
+    expires_at: (
+        Annotated[str, Meta(description="RFC 3339 with offset.", extra_json_schema={"format": "date-time"})]
+        | UnsetType
+    ) = UNSET
 
 
 class StopRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -97,7 +97,8 @@ def _still_answering(server: Server) -> Iterator[None]:
 
 
 def address(operation: Operation) -> str:
-    return operation.path.replace("{customer_id}", "1").replace("{decision_id}", "x")
+    path = operation.path.replace("{customer_id}", "1").replace("{decision_id}", "x")
+    return path.replace("{name}", "propensity").replace("{version}", "x").replace("{stop_id}", "x")
 
 
 def bodies(operation: Operation) -> dict[str, bytes]:
