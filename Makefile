@@ -32,7 +32,8 @@ test: $(READY) ## Run every test: what needs stores and servers one after the ot
 	@$(BIN)/pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 reliability: $(READY) ## Run the long form of what must survive crashes and crowds
-	@MOMENT_RELIABILITY=full $(BIN)/pytest tests/reliability tests/service/test_schemathesis.py
+	@MOMENT_RELIABILITY=full $(BIN)/pytest tests/reliability tests/service/test_schemathesis.py \
+	  tests/integration/training tests/service/test_demo.py tests/model
 
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from moment.home import Home
 
@@ -18,6 +19,15 @@ PROJECT = Path(__file__).parents[1]
 
 # As the command does, before anything loads OpenMP: waiting threads that spin take the cores from the others
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Two processes share the cores already, and threads of linear algebra wait by spinning
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
+
+FULL = os.environ.get("MOMENT_RELIABILITY") == "full"
+"""Whether the long form is asked for (`make reliability`)."""
+
+settings.register_profile("short", max_examples=50)
+settings.load_profile("default" if FULL else "short")
 
 
 ALONE = ("data", "integration", "model", "reliability", "service")
@@ -28,7 +38,8 @@ LONG = ("test_demo.py", "test_story.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first, so that the other process is done at about the same time."""
+    """Leave the long form to who asks for it, and put what takes longest first."""
+    items[:] = [item for item in items if FULL or item.get_closest_marker("long_form") is None]
     first = {"long": 0, "alone": 1}
     items.sort(key=lambda item: first.get(_together(item.nodeid), 2))
 

@@ -154,6 +154,7 @@ def test_calibration_falls_back_to_all_rows_when_the_mask_says_too_little(train:
     assert model.calibrated_on_ == "all rows"
 
 
+@pytest.mark.long_form
 def test_several_hundred_thousand_rows_fit_in_a_minute() -> None:
     """One trial of 300,000 rows; the wide time limit is for machines that do other things too."""
 

@@ -171,12 +171,11 @@ DEMO = [sys.executable, "-m", "moment.cli", "demo"]
 
 @dataclass(frozen=True)
 class Told:
-    """What the interrupted, the finished and the repeated demo left and said."""
+    """What the interrupted and the finished demo left and said."""
 
     home: Home
     interrupted: subprocess.CompletedProcess[str]
     finished: subprocess.CompletedProcess[str]
-    repeated: subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="session")
@@ -185,7 +184,7 @@ def told(lake_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Told:
     root = tmp_path_factory.mktemp("demo")
     home = Home(root / "home", root / "mlruns")
     shutil.copytree(lake_home.lake, home.lake, copy_function=os.link)
-    return Told(home, interrupt_demo(home), run_demo(home), run_demo(home))
+    return Told(home, interrupt_demo(home), run_demo(home))
 
 
 def run_demo(home: Home) -> subprocess.CompletedProcess[str]:

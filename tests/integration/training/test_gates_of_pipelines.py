@@ -122,6 +122,7 @@ def test_a_second_run_is_compared_with_the_champion_and_leaves_what_serves_alone
     assert current(trained.home.bundles, "segmentation") == champion
 
 
+@pytest.mark.long_form
 def test_segments_are_the_current_personas_where_there_are_any(
     data: TrainingSet, trained: Trained, again: Again, elsewhere: Home
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_model_with_shuffled_answers_fails_against_the_champion_and_by_itself(
     assert champion.name in found["against_champion.auc"].title
 
 
+@pytest.mark.long_form
 def test_a_feature_in_another_unit_fails_and_is_named(
     data: TrainingSet, trained: Trained, again: Again, elsewhere: Home
 ) -> None:

@@ -100,7 +100,6 @@ def test_the_registered_version_is_the_bundle_without_a_pickle(data: TrainingSet
     number = trained.propensity.registered
     version = client(trained.home).get_model_version("propensity", number)
     assert version.tags["bundle"] == trained.propensity.version
-    assert version.tags["approval"] == "none"
     assert version.description.startswith(f"# Propensity {trained.propensity.version}")
     assert not [
         path for path in trained.home.mlruns.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")

@@ -18,7 +18,7 @@ from features.erasure import erase_from_training_sets
 from moment.errors import StepMissing
 from moment.home import Home
 from serving.bundles import About, Kind, open_propensity, write_propensity
-from tests.conftest import PROJECT
+from tests.conftest import FULL, PROJECT
 from tests.integration.training.conftest import Again, Trained
 from training.archive import find_recipe, recipe_file
 from training.pipelines.propensity import reproducing
@@ -46,7 +46,7 @@ def again_in_another_process(home: Home, model: str, version: str) -> dict[str, 
     return told
 
 
-@pytest.fixture(scope="module", params=[Kind.PRIOR, Kind.LOGISTIC, Kind.XGBOOST])
+@pytest.fixture(scope="module", params=list(Kind) if FULL else [Kind.XGBOOST])
 def made(
     request: pytest.FixtureRequest,
     built: Home,

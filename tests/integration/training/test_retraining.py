@@ -206,6 +206,7 @@ def test_its_version_is_in_the_ledger_with_its_reason_and_its_data(
     assert tags == {"schedule: nightly"}
 
 
+@pytest.mark.long_form
 def test_with_nothing_new_it_says_so_and_ends(retrained: tuple[Home, Journal, str]) -> None:
     home, _, _ = retrained
     code, out, err = finished(home, *SEGMENTATION)
