@@ -137,6 +137,7 @@ def test_segments_are_the_current_personas_where_there_are_any(
     assert personas.version in note
 
 
+@pytest.mark.long_form
 def test_a_model_with_shuffled_answers_fails_against_the_champion_and_by_itself(
     data: TrainingSet, trained: Trained, again: Again, elsewhere: Home
 ) -> None:

@@ -106,6 +106,7 @@ def test_the_registered_version_is_the_bundle_without_a_pickle(data: TrainingSet
     ]
 
     mlflow.set_tracking_uri(tracking_uri(trained.home))
+    mlflow.set_registry_uri(tracking_uri(trained.home))
     loaded = mlflow.pyfunc.load_model(f"models:/propensity/{number}")
     part = fitting.part(data, data.split.test)
     rows = part.frame.head(200).assign(action_id=part.actions[:200])

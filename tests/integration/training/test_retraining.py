@@ -38,7 +38,8 @@ from training.pipelines.propensity.settings import PropensitySettings
 from training.pipelines.propensity.training_set import training_set
 from training.retrain import Journal, Status, journals
 
-pytestmark = pytest.mark.timeout(900)
+# The story trains again by the command; its steps, kills and rows have unit tests
+pytestmark = [pytest.mark.timeout(900), pytest.mark.long_form]
 
 FIRST = datetime(2018, 1, 8, 10, tzinfo=UTC)
 """When the shop began to decide for itself: after the history ends."""
@@ -206,7 +207,6 @@ def test_its_version_is_in_the_ledger_with_its_reason_and_its_data(
     assert tags == {"schedule: nightly"}
 
 
-@pytest.mark.long_form
 def test_with_nothing_new_it_says_so_and_ends(retrained: tuple[Home, Journal, str]) -> None:
     home, _, _ = retrained
     code, out, err = finished(home, *SEGMENTATION)
