@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from benchmarks import machine
 from moment.home import Home
 from serving.adapters.identifiers import utc_now
 from serving.bootstrap import open_all, open_keys
+from serving.bundles.signing import TRUST_FILE
 from serving.child import running_service
 from serving.ports import Scope
 from serving.records import Mode, dump
@@ -66,6 +68,9 @@ def fresh_home(made: Home) -> Iterator[Home]:
         home = Home(Path(folder), made.mlruns)
         for part in (made.bundles, made.feast, made.snapshots, made.lake):
             (home.root / part.name).symlink_to(part)
+        # Whose bundles are opened; the secrets of the home stay where they are
+        home.keys.mkdir(mode=0o700)
+        shutil.copy(made.keys / TRUST_FILE, home.keys)
         yield home
 
 

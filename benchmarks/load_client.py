@@ -88,5 +88,5 @@ async def _answer(reader: asyncio.StreamReader) -> bytes:
     body = await reader.readexactly(length)
     status = head.split(b" ", 2)[1]
     if status != b"200":
-        raise Refused(f"{status.decode()}: {body.decode(errors='replace')[:300]}")
+        raise Refused(f"{status.decode()}: {body.decode(errors='replace')[:600]}")
     return body

@@ -14,6 +14,7 @@ import json
 import os
 import sqlite3
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+_ONE_AT_A_TIME = threading.Lock()
+"""One connection a worker, which threads of FastAPI take in turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """What a worker holds open."""
@@ -60,7 +65,7 @@ class Stack:
         left = [action for action in self.actions if all(rule(customer, action) for rule in RULES)]
         offers = self._best(customer, left) if left else []
         decision = {"decision_id": str(uuid.uuid4()), "customer_id": customer_id, "offers": offers}
-        with self.database:
+        with _ONE_AT_A_TIME, self.database:
             self.database.execute(
                 "INSERT INTO decisions VALUES (?, ?, ?)",
                 (decision["decision_id"], customer_id, json.dumps(decision)),
