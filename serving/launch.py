@@ -27,7 +27,7 @@ from serving.settings import Settings
 from serving.telemetry import metrics_folder
 
 if TYPE_CHECKING:
-    from serving.lifecycle import Model
+    from serving.lifecycle import Book, Model
     from serving.ports import ApiKey
 
 _POLL_SECONDS = 0.25
@@ -51,15 +51,14 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
     from serving.adapters.identifiers import utc_now
     from serving.lifecycle import Model
 
-    _serving(home, Model.SEGMENTATION)
-    propensity = _serving(home, Model.PROPENSITY)
+    book = _book(home)
+    _serving(home, book, Model.SEGMENTATION)
+    propensity = _serving(home, book, Model.PROPENSITY)
     if not any(home.feast.glob("*")):
         raise StepMissing("no features are online", run="moment features materialize")
     contract = FeatureContract.loads((propensity / "contract.json").read_text(encoding="utf-8"))
-    if home.database.exists():
-        with open_life(home) as life:
-            check_catalogue_choice(settings, life.book())
-    if _champion(home, Model.NEXT_BEST_ACTION) is None:
+    check_catalogue_choice(settings, book)
+    if _champion(home, book, Model.NEXT_BEST_ACTION) is None:
         load_catalogue(settings, contract)
     keys = open_keys(home)
     try:
@@ -78,19 +77,26 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
     return usable
 
 
-def _serving(home: Home, model: Model) -> Path:
+def _book(home: Home) -> Book:
+    """Return what the ledger of models comes to; an empty book where there is no database yet."""
+    from serving.lifecycle import Book
+
+    if not home.database.exists():
+        return Book()
+    with open_life(home) as life:
+        return life.book()
+
+
+def _serving(home: Home, book: Book, model: Model) -> Path:
     """Return the bundle that is to serve: the champion's, else the last good one; StepMissing for neither."""
     from serving.bundles import current
 
-    return _champion(home, model) or current(home.bundles, model)
+    return _champion(home, book, model) or current(home.bundles, model)
 
 
-def _champion(home: Home, model: Model) -> Path | None:
+def _champion(home: Home, book: Book, model: Model) -> Path | None:
     """Return the champion's bundle; None where the ledger has none, or it is not on this machine."""
-    if not home.database.exists():
-        return None
-    with open_life(home) as life:
-        champion = life.book().champion(model)
+    champion = book.champion(model)
     folder = None if champion is None else home.bundles / model / champion.version
     return folder if folder is not None and folder.is_dir() else None
 
