@@ -37,6 +37,21 @@ def scoring_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return replace(settings, max_body_bytes=_MAX_BODY_BYTES)
 
 
+def options(settings: Settings) -> dict[str, Any]:
+    """Return what every service of a single model tells BentoML of itself."""
+    return {
+        "workers": settings.workers,
+        # Where `bentoml serve` listens when nobody tells it; its configuration has no port 0
+        "http": {"host": settings.host, "port": settings.port or 3000},
+        # Each request leaves a timer behind for this long, so it is short
+        "traffic": {"timeout": 15},
+        # What these would write or count is personal, or comes from Moment's own log
+        "logging": {"access": {"enabled": False}},
+        "metrics": {"enabled": False},
+        "tracing": {"excluded_urls": ".*"},
+    }
+
+
 def check_door(settings: Settings) -> None:
     """Refuse to start without a key, once for all workers: this ends the process with one line."""
     from serving.services.doors import open_door

@@ -12,24 +12,13 @@ import bentoml
 from serving.lifecycle import Model
 from serving.services.batching import MAX_BATCH_ROWS, MAX_LATENCY_MS, ROUTE
 from serving.services.front import Front, InFront
-from serving.services.opening import check_door, scoring_settings
+from serving.services.opening import check_door, options, scoring_settings
 
 _settings = scoring_settings()
 _front = Front()
 
 
-@bentoml.service(
-    name="Segmentation",
-    workers=_settings.workers,
-    # Where `bentoml serve` listens when nobody tells it; its configuration has no port 0
-    http={"host": _settings.host, "port": _settings.port or 3000},
-    # Each request leaves a timer behind for this long, so it is short
-    traffic={"timeout": 15},
-    # What these would write or count is personal, or comes from Moment's own log
-    logging={"access": {"enabled": False}},
-    metrics={"enabled": False},
-    tracing={"excluded_urls": ".*"},
-)
+@bentoml.service(name="Segmentation", **options(_settings))
 class Segmentation:
     """Which persona customers are."""
 
