@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,32 +104,12 @@ class Server:
                 self.admin_url = found[1]
 
 
-@pytest.fixture(scope="session")
-def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
-    """An identity provider that the server trusts."""
-    return Issuer.new(tmp_path_factory.mktemp("issuer"))
-
-
-@pytest.fixture(scope="session")
-def collector() -> Iterator[Collector]:
-    """A collector that the server sends its traces to."""
-    made = Collector()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="session")
-def server(
-    home: Home, key: str, sure_catalogue: Path, issuer: Issuer, collector: Collector
-) -> Iterator[Server]:
-    """The real service on a free port. At the end it must stop cleanly, having told no secrets."""
-    command = [sys.executable, "-m", "moment.cli", "serve", "--port", "0", "--workers", "2"]
+@contextmanager
+def started(home: Home, key: str, more: Mapping[str, str], *, workers: int = 2) -> Iterator[Server]:
+    """Serve a home on a free port while the block runs; then stop it, where the block has not ended it."""
     process = subprocess.Popen(
-        command,
-        env=environment(home)
-        | issuer.environment
-        | {"MOMENT_CATALOGUE": str(sure_catalogue), "MOMENT_LOG": "json", "MOMENT_DEADLINE_MS": "10000"}
-        | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url},
+        [sys.executable, "-m", "moment.cli", "serve", "--port", "0", "--workers", str(workers)],
+        env=environment(home) | dict(more),
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -150,7 +131,36 @@ def server(
         reader.join(10)
         assert process.stdout is not None
         process.stdout.close()
-    assert process.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
+    """An identity provider that the server trusts."""
+    return Issuer.new(tmp_path_factory.mktemp("issuer"))
+
+
+@pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    """A collector that the server sends its traces to."""
+    made = Collector()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def server(
+    home: Home, key: str, sure_catalogue: Path, issuer: Issuer, collector: Collector
+) -> Iterator[Server]:
+    """The real service on a free port. At the end it must stop cleanly, having told no secrets."""
+    more = issuer.environment | {
+        "MOMENT_CATALOGUE": str(sure_catalogue),
+        "MOMENT_LOG": "json",
+        "MOMENT_DEADLINE_MS": "10000",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+    }
+    with started(home, key, more) as server:
+        yield server
+    assert server.process.returncode == 0
     assert server.lines[-1] == "Stopped.\n"
     # No worker is left that still listens
     for url in (server.url, server.admin_url):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +21,7 @@ from serving.decision.consent_ledger import ConsentEntry, ConsentStatus
 from serving.decision.values import Purpose
 from serving.ports import Told
 from serving.records import Mode
-from tests.service.conftest import PROJECT, READY_SECONDS, Server, environment
+from tests.service.conftest import Server, started
 
 CUSTOMER = "7"
 SECONDS = 20
@@ -87,28 +85,12 @@ def looking(
     catalogue = tmp_path_factory.mktemp("events") / "shop.yaml"
     catalogue.write_text(CATALOGUE, "utf-8")
     grant(home, CUSTOMER)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moment.cli", "serve", "--port", "0", "--workers", "2"],
-        env=environment(home) | {"MOMENT_CATALOGUE": str(catalogue), "MOMENT_DEADLINE_MS": "20000"},
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    started = Server(process, home, key)
-    reader = threading.Thread(target=started.read, daemon=True)
-    reader.start()
-    deadline = time.monotonic() + READY_SECONDS
-    while not started.url and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    try:
-        assert started.url, started.output
-        yield started
-    finally:
-        kill(started)
-        reader.join(10)
-        assert process.stdout is not None
-        process.stdout.close()
+    more = {"MOMENT_CATALOGUE": str(catalogue), "MOMENT_DEADLINE_MS": "20000"}
+    with started(home, key, more) as second:
+        try:
+            yield second
+        finally:
+            kill(second)
 
 
 def kill(server: Server) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -26,7 +25,7 @@ import pytest
 from features import lake
 from moment.home import Home
 from tests.integration.training.conftest import build_what_is_asked, copy_some
-from tests.service.conftest import PROJECT, READY_SECONDS, environment
+from tests.service.conftest import PROJECT, environment, started
 
 PEOPLE = {"ada": "risk_officer", "ben": "data_scientist", "cay": "operator"}
 PROPENSITY = "propensity"
@@ -180,40 +179,13 @@ def company(lake_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Compan
 @pytest.fixture
 def load(company: Company) -> Iterator[Load]:
     """A service under load; what several workers make of swaps and stops is test_swaps' to show."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moment.cli", "serve", "--port", "0"],
-        env=environment(company.home) | {"MOMENT_DEADLINE_MS": "10000"},
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    lines: list[str] = []
-
-    def read() -> None:
-        assert process.stdout is not None
-        lines.extend(iter(process.stdout.readline, ""))
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    deadline = time.monotonic() + READY_SECONDS
-    found = None
-    while found is None and process.poll() is None and time.monotonic() < deadline:
-        found = re.search(r"Moment answers at (\S+)", "".join(lines))
-        time.sleep(0.1)
-    assert found, "".join(lines)
-    made = Load(
-        found[1], (company.home.keys / "channel.key").read_text().strip(), some_customers(company.home)
-    )
-    try:
-        yield made
-    finally:
-        made.close()
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-        reader.join(10)
-        assert process.stdout is not None
-        process.stdout.close()
+    key = (company.home.keys / "channel.key").read_text().strip()
+    with started(company.home, key, {"MOMENT_DEADLINE_MS": "10000"}, workers=1) as server:
+        made = Load(server.url, key, some_customers(company.home))
+        try:
+            yield made
+        finally:
+            made.close()
     assert made.failures == []
 
 
