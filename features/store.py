@@ -12,15 +12,15 @@ from __future__ import annotations
 import contextlib
 import io
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from features.contract import DType, FeatureContract, FeatureValue
+from features.contract import FeatureContract
+from features.online import CustomerRow, OnlineRows
 from features.population import LoadedView, Population
 from features.realtime_features import STATE, VIEW
 from features.snapshot_files import as_of_column, newest_served, snapshot_file, snapshot_times
@@ -44,39 +44,6 @@ ROW = "asked_row"
 
 MEMORY_LIMIT = "2GB"
 """For DuckDB, through which Feast reads the snapshots."""
-
-
-class ValueState(StrEnum):
-    """Why a feature has the value it has."""
-
-    PRESENT = "present"
-    MISSING = "missing"
-    EXPIRED = "expired"
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerRow:
-    """What the online store knows of one customer.
-
-    Parameters
-    ----------
-    customer_id
-        The customer asked for.
-    found
-        Whether the store knows the customer at all.
-    values
-        Every feature of the contract by name, in its order; None where missing or expired.
-    states
-        Why each value is as it is.
-    event_times
-        Per view that has a row, the time its values are as of, UTC.
-    """
-
-    customer_id: str
-    found: bool
-    values: Mapping[str, FeatureValue]
-    states: Mapping[str, ValueState]
-    event_times: Mapping[str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +88,7 @@ class FeatureStore:
         self._views = all_views()
         self.contract = contract_of(self._views)
         self._by_view = {view.name: view.specs for view in self._views}
+        self._rows = OnlineRows(self._by_view)
         self._feast = Feast(config=_configuration(home))
         self._online_views: dict[str, Any] | None = None
         self._realtime: Any = None
@@ -252,16 +220,10 @@ class FeatureStore:
         StepMissing
             The registry knows none of the views.
         """
-        views = self._applied_views()
-        keys = [_entity_key(customer_id) for customer_id in customer_ids]
-        if not keys:
-            return []
-        provider, config = self._feast.provider, self._feast.config
-        with self._turn:
-            read = {name: provider.online_read(config, view, keys) for name, view in views.items()}
+        views = tuple(self._applied_views().values())
         return [
-            self._row(customer_id, now, {name: found[place][1] for name, found in read.items()})
-            for place, customer_id in enumerate(customer_ids)
+            self._rows.row(customer_id, now, self._read(views, _entity_key(customer_id)))
+            for customer_id in customer_ids
         ]
 
     def push(self, states: Sequence[PushedState]) -> None:
@@ -292,11 +254,15 @@ class FeatureStore:
         StepMissing
             The registry does not know the view.
         """
-        view = self._realtime_view()
-        keys = [_profile_key(ref) for ref in profile_refs]
-        with self._turn:
-            found = self._feast.provider.online_read(self._feast.config, view, keys)
-        return [None if protos is None else protos[STATE].bytes_val for _, protos in found]
+        views = (self._realtime_view(),)
+        found = (self._read(views, _profile_key(ref))[0].get(STATE) for ref in profile_refs)
+        return [None if proto is None else proto.bytes_val for proto in found]
+
+    def _read(self, views: Sequence[Any], key: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - Feast's messages
+        """Return what is online under a key, view by view."""
+        online_store = self._feast.provider.online_store
+        found: list[dict[str, Any]] = online_store.read_views(self._feast.config, views, key)
+        return found
 
     def forget(self, customer_ids: Sequence[str], profile_refs: Sequence[str]) -> int:
         """Take customers and real-time states out of the online store; return how many rows there were.
@@ -432,22 +398,6 @@ class FeatureStore:
             )
         return found
 
-    def _row(self, customer_id: str, now: datetime, read: Mapping[str, Any]) -> CustomerRow:
-        values: dict[str, FeatureValue] = {}
-        states: dict[str, ValueState] = {}
-        times: dict[str, datetime] = {}
-        for view, specs in self._by_view.items():
-            protos = read[view]
-            if protos is not None:
-                times[view] = datetime.fromtimestamp(protos[as_of_column(view)].int64_val, UTC)
-            for spec in specs:
-                value = None if protos is None else _value(protos.get(spec.name), spec.dtype)
-                state = ValueState.MISSING if value is None else ValueState.PRESENT
-                if value is not None and now - times[view] > spec.max_age:
-                    value, state = None, ValueState.EXPIRED
-                values[spec.name], states[spec.name] = value, state
-        return CustomerRow(customer_id, bool(times), values, states, times)
-
 
 def _configuration(home: Home) -> Any:  # noqa: ANN401 - Feast's RepoConfig
     """Return the repository's configuration with every path in this home."""
@@ -505,23 +455,3 @@ def _bytes(content: bytes) -> Any:  # noqa: ANN401 - Feast's message
     from feast.protos.feast.types.Value_pb2 import Value
 
     return Value(bytes_val=content)
-
-
-def _value(proto: Any, dtype: DType) -> FeatureValue:  # noqa: ANN401 - Feast's message
-    field = _FIELDS[dtype]
-    if proto is None or not proto.HasField(field):
-        return None
-    value = getattr(proto, field)
-    if not dtype.is_scalar:
-        return tuple(value.val)
-    return None if value != value else value  # noqa: PLR0124 - NaN is missing
-
-
-_FIELDS = {
-    DType.BOOL: "bool_val",
-    DType.INT64: "int64_val",
-    DType.FLOAT64: "double_val",
-    DType.STRING: "string_val",
-    DType.STRING_LIST: "string_list_val",
-    DType.FLOAT_LIST: "double_list_val",
-}

@@ -11,8 +11,9 @@ import duckdb
 import pytest
 
 from features.definitions import CUSTOMER_V1
+from features.online import CustomerRow, ValueState
 from features.population import EXPIRED, Population
-from features.store import CustomerRow, FeatureStore, ValueState
+from features.store import FeatureStore
 from moment.errors import InvalidRequest, StepMissing
 from moment.home import Home
 from tests.integration.features.conftest import Served

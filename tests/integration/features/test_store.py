@@ -14,8 +14,9 @@ import pytest
 
 from features.contract import DType, FeatureContract, FeatureValue
 from features.definitions import CUSTOMER_V1
+from features.online import CustomerRow, ValueState
 from features.snapshots import SERVING_LAG, snapshot_file
-from features.store import CustomerRow, FeatureStore, ValueState
+from features.store import FeatureStore
 from moment.errors import InvariantViolation, StepMissing
 from moment.home import Home
 from tests.integration.features.conftest import Served
