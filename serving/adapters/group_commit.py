@@ -1,14 +1,18 @@
-"""One thread that writes to the operational database, for all that a process has to write.
+"""What a process has to write to the operational database, in groups.
 
-Whatever waits for it goes into one transaction, so that many writes share one flush to the disk and none is
+Whatever waits goes into one transaction, so that many writes share one flush to the disk and none is
 acknowledged before it. Each has a savepoint of its own: one that cannot be done does not spoil its group.
+
+There is one pen. Who has something to write and finds it free writes there and then, with whatever waits;
+what comes meanwhile is left to a thread of its own. So one writer alone need not wait for another thread to
+wake up, and many share their flushes.
 """
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -31,18 +35,21 @@ class _Job(Generic[T]):
         self._outcome: Callable[[], None] = lambda: None
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Do it within the group's transaction, wholly or not at all."""
+        """Do it within the transaction, which is its own: what fails, fails with all of that."""
+        result = self._work(connection)
+        self._outcome = lambda: self.future.set_result(result)
+
+    def run_among(self, connection: sqlite3.Connection) -> None:
+        """Do it within its group's transaction, wholly or not at all."""
         connection.execute("SAVEPOINT job")
         try:
-            result = self._work(connection)
+            self.run(connection)
         except Exception as error:
             if not connection.in_transaction:  # the database itself gave up: with it, the group
                 raise
             connection.execute("ROLLBACK TO job")
             refusal = _refusal(error)
             self._outcome = lambda: self.future.set_exception(refusal)
-        else:
-            self._outcome = lambda: self.future.set_result(result)
         connection.execute("RELEASE job")
 
     def settle(self) -> None:
@@ -55,19 +62,38 @@ class _Job(Generic[T]):
 
 
 class GroupCommit:
-    """The writing thread of the database at `path`, whose schema is up to date."""
+    """What writes to the database at `path`, whose schema is up to date."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._watch: Callable[[int], None] = lambda _: None
-        self._waiting: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name="group-commit", daemon=True)
+        self._waiting: deque[_Job[Any]] = deque()
+        self._pen = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._called = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._write_when_called, name="group-commit", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Hand work to the writer; the future is done when it is on the disk, or was refused."""
+        """Leave work to the writing thread; the future is done when it is on the disk, or was refused."""
         job = _Job(work)
-        self._waiting.put(job)
+        self._waiting.append(job)
+        self._called.set()
+        return job.future
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Write now, and return a future that is done; where somebody else has the pen, it is as `submit`."""
+        job = _Job(work)
+        self._waiting.append(job)
+        if self._pen.acquire(blocking=False):
+            try:
+                self._write_group()
+            finally:
+                self._pen.release()
+        # Whoever had the pen may have taken the last group a moment too early
+        if self._waiting:
+            self._called.set()
         return job.future
 
     def watched_by(self, watch: Callable[[int], None]) -> None:
@@ -76,48 +102,49 @@ class GroupCommit:
 
     def close(self) -> None:
         """Write what waits, then stop."""
-        self._waiting.put(None)
+        self._closing = True
+        self._called.set()
         self._thread.join()
 
-    def _write(self) -> None:
-        connection: sqlite3.Connection | None = None
-        while (group := self._next_group()) is not None:
-            self._watch(len(group) + self._waiting.qsize())
-            try:
-                connection = connection or connect(self._path)
-                connection.execute("BEGIN IMMEDIATE")
-                for job in group:
-                    job.run(connection)
-                connection.execute("COMMIT")
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told
-                if connection is not None and connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                for job in group:
-                    job.refuse(error)
-            else:
-                for job in group:
-                    job.settle()
-            self._watch(self._waiting.qsize())
-        if connection is not None:
-            connection.close()
+    def _write_when_called(self) -> None:
+        while self._waiting or not self._closing:
+            self._called.wait()
+            self._called.clear()
+            while self._waiting:
+                with self._pen:
+                    self._write_group()
+        with self._pen:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
-    def _next_group(self) -> list[_Job[Any]] | None:
-        """Wait for a job and take those behind it along; None when the writer is closed."""
-        first = self._waiting.get()
-        if first is None:
-            return None
-        group = [first]
-        while len(group) < _LARGEST_GROUP:
-            try:
-                following = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            if following is None:
-                self._waiting.put(None)
-                break
-            group.append(following)
-        # From here on a caller who gives up can no longer cancel; one who has given up is not written
-        return [job for job in group if job.future.set_running_or_notify_cancel()]
+    def _write_group(self) -> None:
+        """Write what waits as one group; whoever calls it has the pen."""
+        group = self._next_group()
+        if not group:
+            return
+        self._watch(len(group) + len(self._waiting))
+        try:
+            connection = self._connection = self._connection or connect(self._path)
+            connection.execute("BEGIN IMMEDIATE")
+            for job in group:
+                job.run(connection) if len(group) == 1 else job.run_among(connection)
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            for job in group:
+                job.refuse(error)
+        else:
+            for job in group:
+                job.settle()
+        self._watch(len(self._waiting))
+
+    def _next_group(self) -> list[_Job[Any]]:
+        """Take what waits. From here on a caller who gives up can no longer cancel it."""
+        count = min(len(self._waiting), _LARGEST_GROUP)
+        taken = [self._waiting.popleft() for _ in range(count)]
+        return [job for job in taken if job.future.set_running_or_notify_cancel()]
 
 
 def _refusal(error: Exception) -> MomentError:

@@ -52,9 +52,9 @@ class SqliteRecords:
         self._vault = vault
 
     def append(self, entry: Entry, reservation: Reservation | None = None) -> Future[Entry]:
-        """Hand a record and its reservation to the writer; the future is done when both are on the disk."""
-        new = _New.of(entry, self._vault)  # here, so that the writer need not wait for it
-        return self.writer.submit(lambda connection: _store(connection, self._vault, new, reservation))
+        """Write a record and its reservation; the future is done when both are on the disk."""
+        new = _New.of(entry, self._vault)  # here, so that nobody who writes need wait for it
+        return self.writer.write(lambda connection: _store(connection, self._vault, new, reservation))
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """Return a record by its id."""

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from moment.errors import DependencyError, InvalidRequest, Overloaded
+from moment.errors import DependencyError, InvalidRequest, MomentError, Overloaded
 from serving.use_cases.breakers import Breaker, Breakers
 
 T = TypeVar("T")
@@ -90,6 +90,7 @@ class Errand:
         self._waits_for: str | None = None
         self._since = 0.0
         self._given_up = False
+        self._handed_to: Breaker | None = None
 
     def ask(self, name: str, call: Callable[[], T]) -> T:
         """Call what depends on something.
@@ -134,7 +135,9 @@ class Errand:
             self._check()
             if not breaker.admit():
                 raise Gone(name)
-            future = hand_over()
+            self._handed_to, self._since = breaker, time.monotonic()
+        # Not under the lock: whoever takes it may write it in this very thread, and that may hang
+        future = hand_over()
         future.add_done_callback(partial(_settle, breaker))
         return future
 
@@ -147,11 +150,18 @@ class Errand:
             self._breakers[self._waits_for].gave_up()
             return self._waits_for
 
-    def abandon(self) -> None:
-        """Give up whatever it does: what it works out is not handed over."""
+    def abandon(self, fair: float = 0.0) -> bool:
+        """Give up whatever it does; return whether it was on the way to its store by then, and may stand.
+
+        What has not got so far is not handed over any more.
+        """
         self.give_up()
         with self._lock:
             self._given_up = True
+            breaker = self._handed_to
+            if breaker is not None:
+                _blame(breaker, time.monotonic() - self._since, fair)
+        return breaker is not None
 
     def _check(self) -> None:
         if self._given_up:
@@ -182,6 +192,14 @@ def _settle(breaker: Breaker, future: Future[T]) -> None:
         breaker.failed()
     else:
         breaker.succeeded()
+
+
+def _blame(breaker: Breaker, seconds: float, fair: float) -> None:
+    """Note that a store has not said in time that something stands; it had so many seconds."""
+    if seconds < fair:
+        breaker.withdrew()
+    else:
+        breaker.failed()
 
 
 class _Job(Generic[T]):
@@ -309,11 +327,20 @@ async def watched(work: Callable[[Errand], T], hands: Hands, breakers: Breakers,
             stuck = await _stuck(errand, waiting, deadline)
             if stuck is None:
                 return waiting.result()
+        except MomentError:
+            _replace(hands, future)
+            raise
         finally:
             waiting.cancel()
+        _replace(hands, future)
+        without |= {stuck}
+
+
+def _replace(hands: Hands, future: Future[T]) -> None:
+    """Let another thread take the place of the one that is at this, until it has done it."""
+    if not future.cancel() and not future.done():
         hands.stuck()
         future.add_done_callback(lambda _: hands.unstuck())
-        without |= {stuck}
 
 
 async def _stuck(errand: Errand, waiting: asyncio.Future[T], deadline: Deadline) -> str | None:
@@ -326,7 +353,8 @@ async def _stuck(errand: Errand, waiting: asyncio.Future[T], deadline: Deadline)
         if stuck is not None:
             return stuck
         if deadline.left() == 0:
-            errand.abandon()
+            if errand.abandon(deadline.fair):
+                raise _unrecorded()
             raise Overloaded("the decision was not made in time; ask again as Retry-After says")
 
 
@@ -339,17 +367,20 @@ async def recorded(future: Future[T], breaker: Breaker, deadline: Deadline) -> T
         It does not say so in time. What the store had not begun to write it will not write; what it had
         begun may stand, unacknowledged.
     """
+    if future.done():
+        return future.result()
     waiting = asyncio.wrap_future(future)
     left = deadline.left()
     done, _ = await asyncio.wait({waiting}, timeout=left)
     if done:
         return waiting.result()
     waiting.cancel()
-    if left is not None and left < deadline.fair:
-        breaker.withdrew()
-    else:
-        breaker.failed()
-    raise DependencyError(
+    _blame(breaker, deadline.fair if left is None else left, deadline.fair)
+    raise _unrecorded()
+
+
+def _unrecorded() -> DependencyError:
+    return DependencyError(
         "it could not be recorded in time; ask again, under the same request_id if it has one"
     )
 
@@ -379,9 +410,7 @@ class Aside:
         if done:
             return waiting.result()
         waiting.cancel()
-        if not future.cancelled():
-            self._hands.stuck()
-            future.add_done_callback(lambda _: self._hands.unstuck())
+        _replace(self._hands, future)
         raise DependencyError("a store does not answer in time; ask again as Retry-After says")
 
     def close(self) -> None:

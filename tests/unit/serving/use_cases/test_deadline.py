@@ -189,6 +189,23 @@ def test_one_that_computes_too_long_is_refused_at_the_deadline_and_hands_nothing
     hands.close()
 
 
+def test_one_that_hangs_while_it_writes_may_stand_and_another_thread_takes_its_place() -> None:
+    breakers, hands, disk = Breakers(Tolerance(failures=1)), Hands(1), Hanging()
+
+    def write() -> Future[str]:
+        done: Future[str] = Future()
+        done.set_result(disk())
+        return done
+
+    with pytest.raises(DependencyError, match="in time"):
+        asyncio.run(watched(lambda errand: errand.commit("records", write), hands, breakers, Deadline(0.1)))
+    assert breakers["records"].condition.state is State.OPEN
+    assert hands.submit(lambda: "decides on").result(FOREVER) == "decides on"
+    disk.let_go.set()
+    until(lambda: hands.threads <= 1)
+    hands.close()
+
+
 def test_a_record_that_is_not_begun_in_time_is_taken_back() -> None:
     future: Future[str] = Future()
     breakers = Breakers(Tolerance(failures=1))
