@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.metrics_core import Metric
@@ -32,6 +34,8 @@ _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 _AGE_SECONDS = (10.0, 60.0, 600.0, 3600.0, 6 * 3600.0, 86400.0, 2 * 86400.0, 7 * 86400.0, 30 * 86400.0)
 _FILE_BYTES = 2**20
+
+_Family = TypeVar("_Family", Counter, Histogram)
 _FILES = ("counter", "histogram", "gauge_livesum", "gauge_livemin", "gauge_livemax")
 
 
@@ -97,32 +101,32 @@ class PrometheusTelemetry:
 
     def request(self, answered: Answered) -> None:
         """Count and time a request that was answered."""
-        self._requests.labels(answered.method, answered.route, str(answered.status), answered.code).inc()
-        self._request_seconds.labels(answered.route).observe(answered.seconds)
+        self._requests(answered.method, answered.route, str(answered.status), answered.code).inc()
+        self._request_seconds(answered.route).observe(answered.seconds)
 
     def decision(self, record: DecisionRecord, catalogue: Catalogue) -> None:
         """Count a decision that was made and recorded."""
         mode = record.mode.value
-        self._decisions.labels(mode, record.profile.value).inc()
+        self._decisions(mode, record.profile.value).inc()
         for stage, milliseconds in record.latency_ms.items():
-            self._stage_seconds.labels(stage).observe(milliseconds / 1000)
+            self._stage_seconds(stage).observe(milliseconds / 1000)
         if record.attempt > 1:
-            self._conflicts.labels(mode).inc(record.attempt - 1)
+            self._conflicts(mode).inc(record.attempt - 1)
         for name in record.degraded:
-            self._degraded.labels(mode, name).inc()
+            self._degraded(mode, name).inc()
         for placement in record.placements:
-            self._placements.labels(mode, placement.reason.value).inc()
+            self._placements(mode, placement.reason.value).inc()
         for pick in _picks(record):
-            self._offers.labels(mode, pick).inc()
+            self._offers(mode, pick).inc()
         for policy in self._reached(record, catalogue):
-            self._limits.labels(mode, policy).inc()
+            self._limits(mode, policy).inc()
         if record.personal is not None:
             for view, at in record.personal.event_times.items():
-                self._ages.labels(view).observe(max(0.0, (record.decided_at - at).total_seconds()))
+                self._ages(view).observe(max(0.0, (record.decided_at - at).total_seconds()))
 
     def item(self, kind: str, verdict: str) -> None:
         """Count one item of a report."""
-        self._items.labels(kind, verdict).inc()
+        self._items(kind, verdict).inc()
 
     def waiting(self, writes: int) -> None:
         """Show how many writes wait."""
@@ -146,7 +150,7 @@ class PrometheusTelemetry:
 
     def refused(self, model: str, reason: str) -> None:
         """Count a bundle that was refused."""
-        self._refusals.labels(model, reason).inc()
+        self._refusals(model, reason).inc()
 
     def approval(self, model: str, days: float | None) -> None:
         """Show how long an approval holds; what nobody approved shows that it is of no day: not a number."""
@@ -154,7 +158,7 @@ class PrometheusTelemetry:
 
     def shadow(self, model: str, fate: str) -> None:
         """Count what became of a challenger's shadow."""
-        self._shadows.labels(model, fate).inc()
+        self._shadows(model, fate).inc()
 
     def _reached(self, record: DecisionRecord, catalogue: Catalogue) -> Iterator[str]:
         """Return the name of each policy that stopped an action, once."""
@@ -168,11 +172,15 @@ class PrometheusTelemetry:
         for index in {rule for reason, rule in pairs if reason == _LIMIT_REACHED}:
             yield names[index]
 
-    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}{name}", meaning, labels, registry=self.registry)
+    def _counter(self, name: str, meaning: str, *labels: str) -> Callable[..., Counter]:
+        return _children(Counter(f"{PREFIX}{name}", meaning, labels, registry=self.registry))
 
-    def _histogram(self, name: str, meaning: str, bounds: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"{PREFIX}{name}", meaning, labels, buckets=bounds, registry=self.registry)
+    def _histogram(
+        self, name: str, meaning: str, bounds: tuple[float, ...], *labels: str
+    ) -> Callable[..., Histogram]:
+        return _children(
+            Histogram(f"{PREFIX}{name}", meaning, labels, buckets=bounds, registry=self.registry)
+        )
 
     def _gauge(self, name: str, meaning: str, mode: str, *labels: str) -> Gauge:
         return Gauge(
@@ -182,6 +190,11 @@ class PrometheusTelemetry:
             multiprocess_mode=mode,  # type: ignore[arg-type]
             registry=self.registry,
         )
+
+
+def _children(metric: _Family) -> Callable[..., _Family]:
+    """Return what finds a metric's child by its labels: few, told often, and dear to look up its own way."""
+    return cache(metric.labels)
 
 
 class _Ours:
@@ -254,8 +267,9 @@ def _best_left(record: DecisionRecord) -> dict[int, float]:
     """Return the highest priority that was left over in each placement."""
     best: dict[int, float] = {}
     columns = record.considered
-    for number, reason, priority in zip(columns.placement, columns.reason, columns.priority, strict=True):
-        if reason == _OUTRANKED and priority is not None and priority > best.get(number, -1.0):
+    outranked = map(_OUTRANKED.__eq__, columns.reason)
+    for number, priority in compress(zip(columns.placement, columns.priority, strict=True), outranked):
+        if priority is not None and priority > best.get(number, -1.0):
             best[number] = priority
     return best
 

@@ -55,6 +55,8 @@ class SqliteKeys:
         self._path = path
         self._connections = PerThread(path)
         self._told: dict[bytes, date] = {}
+        # Read at every request, but made anew only when the row has changed
+        self._made: dict[bytes, tuple[tuple[Any, ...], FoundKey]] = {}
 
     def add(self, key: ApiKey, secret_sha256: bytes, public_key: bytes | None = None) -> None:
         """Store a new key with its first secret, and what verifies that secret's signatures."""
@@ -82,7 +84,12 @@ class SqliteKeys:
         rows = self._execute(_BY_DIGEST, secret_sha256)
         if not rows:
             return None
-        return FoundKey(_key(rows[0][:_KEY_WIDTH]), _secret(rows[0][_KEY_WIDTH:]))
+        row = rows[0]
+        made_of, found = self._made.get(secret_sha256, (None, None))
+        if found is None or made_of != row:
+            found = FoundKey(_key(row[:_KEY_WIDTH]), _secret(row[_KEY_WIDTH:]))
+            self._made[secret_sha256] = row, found
+        return found
 
     def secrets(self, key_id: str) -> tuple[Secret, ...]:
         """Return a key's secrets, oldest first."""

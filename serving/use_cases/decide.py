@@ -10,6 +10,7 @@ stop, and nothing is degraded. Without the store of records there is no answer: 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -176,9 +177,13 @@ class Decide:
         attempt = self._begin(Errand(self.breakers), caller, ask)
         while True:
             try:
-                return self._told(ask, attempt, attempt.recorded.result())
+                entry = attempt.recorded.result()
             except StaleHistory:
                 attempt = self._again(Errand(self.breakers), attempt)
+            else:
+                record = _settled(ask, entry)
+                self._tell(attempt, record)
+                return record
 
     async def answer(self, caller: Caller, ask: Ask) -> DecisionRecord:
         """Do the same by the deadline, without what does not answer, and without holding up the event loop.
@@ -197,9 +202,13 @@ class Decide:
         while True:
             try:
                 entry = await recorded(attempt.recorded, self.breakers[RECORDS], deadline)
-                return self._told(ask, attempt, entry)
             except StaleHistory:
                 attempt = await self._watched(partial(self._again, attempt=attempt), deadline)
+            else:
+                record = _settled(ask, entry)
+                # When the answer is on its way: who waits for it need not wait for what is counted
+                asyncio.get_running_loop().call_soon(self._tell, attempt, record)
+                return record
 
     def rehearse(self, live: Live | None = None) -> None:
         """Decide once for nobody, unrecorded: the first customer need not wait for what first use makes.
@@ -222,14 +231,13 @@ class Decide:
         if not self.breakers[RECORDS].would_admit():
             raise Gone(RECORDS)
 
-    def _told(self, ask: Ask, attempt: Attempt, entry: Entry) -> DecisionRecord:
-        """Return the record to answer with; one that this attempt has made is counted."""
-        record, inquiry, made = _settled(ask, entry), attempt.inquiry, attempt.made
+    def _tell(self, attempt: Attempt, record: DecisionRecord) -> None:
+        """Tell of a record that this attempt has made; one that stood before has been told of."""
+        inquiry, made = attempt.inquiry, attempt.made
         if inquiry is not None and record.decision_id == inquiry.question.decision_id:
             self.telemetry.decision(record, inquiry.by.catalogue)
             if self.shadowing is not None and made is not None and inquiry.live.shadows:
                 self.shadowing(inquiry.live, inquiry.by, made)
-        return record
 
     async def _watched(self, work: Callable[[Errand], Attempt], deadline: Deadline) -> Attempt:
         return await watched(work, self.hands, self.breakers, deadline)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -394,18 +396,21 @@ def database(tmp_path: Path) -> Path:
 
 def test_one_conflict_does_not_spoil_the_group_it_is_written_with(database: Path) -> None:
     records = SqliteRecords(database, VAULT)
-    blocker = connect(database)
-    blocker.execute("BEGIN IMMEDIATE")  # so that all wait and go into one transaction
+    begun, let_go = threading.Event(), threading.Event()
+    # Somebody writes, so that all others wait and go into one transaction
+    busy = records.writer.submit(lambda _: (begun.set(), let_go.wait(10)))
+    assert begun.wait(10)
     futures = []
     for number in range(20):
         made = Contact(f"t{number}", LOAN, "loans", "growth", "web", NOW, NOW + 40 * MINUTE)
         customer = f"c{number // 2}"  # two for each, both on version 0
         futures.append(records.append(entry(number), Reservation(customer, Mode.LIVE, 0, (made,))))
-    blocker.execute("COMMIT")
+    let_go.set()
+    busy.result(10)
     assert [future.exception(10) is None for future in futures] == [True, False] * 10
-    rows = blocker.execute("SELECT customer_ref FROM contacts ORDER BY tracking_id").fetchall()
+    with closing(connect(database)) as connection:
+        rows = connection.execute("SELECT customer_ref FROM contacts ORDER BY tracking_id").fetchall()
     assert sorted(rows) == sorted((VAULT.ref(f"c{number}"),) for number in range(10))
-    blocker.close()
     records.close()
 
 
