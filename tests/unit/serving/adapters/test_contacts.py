@@ -397,8 +397,12 @@ def database(tmp_path: Path) -> Path:
 def test_one_conflict_does_not_spoil_the_group_it_is_written_with(database: Path) -> None:
     records = SqliteRecords(database, VAULT)
     begun, let_go = threading.Event(), threading.Event()
-    # Somebody writes, so that all others wait and go into one transaction
-    busy = records.writer.submit(lambda _: (begun.set(), let_go.wait(10)))
+
+    def write(_: object) -> None:
+        begun.set()
+        assert let_go.wait(10)
+
+    busy = records.writer.submit(write)  # all others wait meanwhile, and go into one transaction
     assert begun.wait(10)
     futures = []
     for number in range(20):
