@@ -12,6 +12,7 @@ import bentoml
 
 from serving.leaving import on_terminate
 from serving.settings import Settings
+from serving.slow_clients import wait_at_most
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from serving.api.overload import Entrance
 
 _settings = Settings.read()
+# Here, for uvicorn looks for it before it makes the service
+wait_at_most(_settings.body_seconds)
 
 
 class _Mounted:

@@ -42,7 +42,7 @@ class Settings:
     max_body_bytes
         Largest request body accepted (``MOMENT_MAX_BODY_BYTES``).
     body_seconds
-        How long a client may take to send its body (``MOMENT_BODY_SECONDS``).
+        How long a client may take to send the head of a request, and its body (``MOMENT_BODY_SECONDS``).
     admin_host, admin_port
         Where the Admin service listens (``MOMENT_ADMIN_HOST``, ``MOMENT_ADMIN_PORT``); None is the port after
         `port`.

@@ -16,6 +16,7 @@ from serving.bundles.signing import TRUST_VARIABLE, Trust
 from serving.lifecycle import Model
 from serving.packaging.packaged import Packaged, book_of, in_service, or_refuse
 from serving.settings import Settings
+from serving.slow_clients import wait_at_most
 
 if TYPE_CHECKING:
     from features.contract import FeatureContract
@@ -38,7 +39,8 @@ def scoring_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """Return what every service of a single model tells BentoML of itself."""
+    """Return what every service of a single model tells BentoML of itself; its connections are as ours."""
+    wait_at_most(settings.body_seconds)
     return {
         "workers": settings.workers,
         # Where `bentoml serve` listens when nobody tells it; its configuration has no port 0

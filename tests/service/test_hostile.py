@@ -311,6 +311,19 @@ def test_a_body_that_trickles_is_not_waited_for(server: Server) -> None:
         assert is_problem(read(connection), "body-too-slow")
 
 
+def test_a_head_that_does_not_come_is_not_waited_for(server: Server) -> None:
+    started = head(server, "/livez", method="GET")
+    with connect(server) as silent, connect(server) as slow, connect(server) as later:
+        slow.sendall(started[:20])
+        later.sendall(started)
+        answered = read(later)
+        assert answered is not None
+        assert answered.status == 200
+        later.sendall(started[:20])
+        for connection in (silent, slow, later):
+            assert connection.recv(1) == b""
+
+
 def test_who_hangs_up_leaves_nothing_behind(server: Server) -> None:
     before = [descriptors(worker) for worker in workers(server)]
     for _ in range(50):
