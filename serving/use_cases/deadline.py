@@ -8,6 +8,7 @@ for. A thread given up does nothing more than return one day; breakers bound how
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -322,18 +323,40 @@ async def watched(work: Callable[[Errand], T], hands: Hands, breakers: Breakers,
     while True:
         errand = Errand(breakers, without)
         future = hands.submit(partial(work, errand))
-        waiting = asyncio.wrap_future(future)
         try:
-            stuck = await _stuck(errand, waiting, deadline)
+            stuck = await _stuck(errand, future, deadline)
             if stuck is None:
-                return waiting.result()
+                return future.result()
         except MomentError:
             _replace(hands, future)
             raise
         finally:
-            waiting.cancel()
+            future.cancel()
         _replace(hands, future)
         without |= {stuck}
+
+
+async def _done(future: Future[T], seconds: float | None) -> bool:
+    """Wait so many seconds for what a thread does; return whether it is done."""
+    loop = asyncio.get_running_loop()
+    told = loop.create_future()
+
+    def tell(_: object = None) -> None:
+        if not told.done():
+            told.set_result(None)
+
+    def tell_from_thread(_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+            loop.call_soon_threadsafe(tell)
+
+    future.add_done_callback(tell_from_thread)
+    end = None if seconds is None else loop.call_later(seconds, tell)
+    try:
+        await told
+    finally:
+        if end is not None:
+            end.cancel()
+    return future.done()
 
 
 def _replace(hands: Hands, future: Future[T]) -> None:
@@ -343,11 +366,10 @@ def _replace(hands: Hands, future: Future[T]) -> None:
         future.add_done_callback(lambda _: hands.unstuck())
 
 
-async def _stuck(errand: Errand, waiting: asyncio.Future[T], deadline: Deadline) -> str | None:
+async def _stuck(errand: Errand, future: Future[T], deadline: Deadline) -> str | None:
     """Wait until it is done (None), or return what it has waited for too long."""
     while True:
-        done, _ = await asyncio.wait({waiting}, timeout=deadline.patience())
-        if done:
+        if await _done(future, deadline.patience()):
             return None
         stuck = errand.give_up(deadline.fair)
         if stuck is not None:
@@ -367,14 +389,10 @@ async def recorded(future: Future[T], breaker: Breaker, deadline: Deadline) -> T
         It does not say so in time. What the store had not begun to write it will not write; what it had
         begun may stand, unacknowledged.
     """
-    if future.done():
-        return future.result()
-    waiting = asyncio.wrap_future(future)
     left = deadline.left()
-    done, _ = await asyncio.wait({waiting}, timeout=left)
-    if done:
-        return waiting.result()
-    waiting.cancel()
+    if future.done() or await _done(future, left):
+        return future.result()
+    future.cancel()
     _blame(breaker, deadline.fair if left is None else left, deadline.fair)
     raise _unrecorded()
 
@@ -405,11 +423,8 @@ class Aside:
         if self._hands.threads > _MOST_ASIDE:
             raise Overloaded("too many reads are under way; ask again as Retry-After says")
         future = self._hands.submit(work)
-        waiting = asyncio.wrap_future(future)
-        done, _ = await asyncio.wait({waiting}, timeout=self._seconds)
-        if done:
-            return waiting.result()
-        waiting.cancel()
+        if await _done(future, self._seconds):
+            return future.result()
         _replace(self._hands, future)
         raise DependencyError("a store does not answer in time; ask again as Retry-After says")
 
