@@ -35,5 +35,10 @@ class FeatureMasks:
         hidden = self.names(consent) & facts.values.keys()
         if not hidden:
             return facts
-        states = {**facts.states, **dict.fromkeys(hidden, FeatureState.MASKED)}
-        return replace(facts, values=without(facts.values, hidden), states=states)
+        values = without(facts.values, hidden)
+        states = {
+            name: FeatureState.MASKED if name in hidden else facts.states.get(name, FeatureState.MISSING)
+            for name, value in values.items()
+            if value is None
+        }
+        return replace(facts, values=values, states=states)
