@@ -18,6 +18,9 @@ from serving.decision.reasons import Reason
 from serving.decision.stopped import stop_of
 from serving.decision.values import Scalar, Stage
 
+_STAGE = np.arange(max(Reason) + 1) // 100
+"""The number of each reason's stage, by code."""
+
 
 @dataclass(frozen=True, slots=True)
 class Considered:
@@ -181,9 +184,9 @@ class Funnel:
         """Count from the final reasons; both arrays run over the considered candidates."""
         if not len(action):
             return cls(0, 0, 0, 0, 0, 0, 0, 0)
-        size, furthest = int(action.max()) + 1, reason // 100
+        size, furthest = int(np.maximum.reduce(action)) + 1, _STAGE.take(reason)
         if len(action) > size:  # else each action has one row
-            stages, furthest = furthest, np.zeros(size, dtype=np.int32)
+            stages, furthest = furthest, np.zeros(size, dtype=np.intp)
             np.maximum.at(furthest, action, stages)
         # entry k: how many came beyond stage k; entry 0: all that were looked at
         stopped = accumulate(np.bincount(furthest, minlength=9).tolist())

@@ -27,7 +27,7 @@ _FALSE = {
 }
 _HOLDS, _UNKNOWN, _FAILS = 1, 0, -1
 _ANSWERS = (_HOLDS, _UNKNOWN, _FAILS)
-_STEPS_IN_INT8 = 64
+_STEPS_IN_INT8 = 63
 _ANSWER_BYTES = tuple(answer & 0xFF for answer in _ANSWERS)
 _AS_BYTE: Mapping[Scalar, int] = {True: _HOLDS, None: _UNKNOWN, False: _FAILS & 0xFF}
 _OF_TRUTH = np.array([_HOLDS, _FAILS, _UNKNOWN], dtype=np.int8)
@@ -71,14 +71,14 @@ class RulePlan:
         Shape (n_rows, n_actions): which predicate belongs there; the first is always true.
     number
         Shape (n_steps, 1): the rank of each step where it is unknown; where it fails, one more. Earlier steps
-        rank higher.
+        rank higher, and 0 is the rank of what holds.
     failure, rule
-        Shape (2 * n_steps + 1, n_actions): by rank, code of the reason and id of the rule; the last row is
-        for actions whose steps all hold: 0 and -1.
+        Shape (n_actions, 2 * n_steps + 1): by rank, code of the reason and id of the rule; 0 and -1 where all
+        steps hold.
     weight
         Shape (n_weights, n_actions): factor of each context weight; 1 where there is none.
-    column
-        Shape (n_actions,): 0, 1, …
+    start
+        Shape (n_actions,): where the ranks of each action begin in ``failure`` and ``rule``.
     """
 
     program: ArrayProgram
@@ -89,7 +89,7 @@ class RulePlan:
     failure: NDArray[np.int32]
     rule: NDArray[np.int32]
     weight: NDArray[np.float64]
-    column: NDArray[np.intp]
+    start: NDArray[np.intp]
 
     def ask(self, row: Mapping[str, Scalar]) -> Verdicts:
         """Return what the rules say of each action for one customer and context."""
@@ -97,7 +97,7 @@ class RulePlan:
         single = np.frombuffer(bytes((*_ANSWER_BYTES, *map(_AS_BYTE.__getitem__, values))), dtype=np.int8)
         if not arrays:
             return self._verdicts(single.take(self.answer))
-        first, count = len(single), len(self.column)
+        first, count = len(single), len(self.start)
         answers = np.empty(first + len(arrays) * count, dtype=np.int8)
         answers[:first] = single
         # Stretches what is of no dimension
@@ -119,16 +119,16 @@ class RulePlan:
         """Return what follows from a grid of answers, of shape (..., n_rows, n_actions)."""
         steps = len(self.number)
         asked, weights = grid[..., :steps, :], grid[..., steps:, :]
-        # the rank of each step, -1 where it holds: the highest is that of the first that does not
-        highest = ((asked < _HOLDS) * self.number - asked).max(axis=-2, initial=-1)
-        # -1 counts from the end: the last row
-        place = np.multiply(highest, len(self.column), dtype=np.intp) + self.column
+        # the answer, 1, 0 or -1, from the rank of each step: what holds has none
+        rank = np.maximum.reduce((asked < _HOLDS) * (self.number - asked), axis=-2, initial=0)
+        place = self.start + rank
         return Verdicts(self.failure.take(place), self.rule.take(place), self._weight(weights))
 
     def _weight(self, weights: NDArray[np.int8]) -> NDArray[np.float64]:
         if not len(self.weight):
-            return np.ones((*weights.shape[:-2], len(self.column)))
-        made: NDArray[np.float64] = np.where(weights == _HOLDS, self.weight, 1.0).prod(axis=-2)
+            return np.ones((*weights.shape[:-2], len(self.start)))
+        factors = np.where(weights == _HOLDS, self.weight, 1.0)
+        made: NDArray[np.float64] = np.multiply.reduce(factors, axis=-2)
         return made
 
 
@@ -144,21 +144,21 @@ def make_rule_plan(actions: Sequence[Action], rules: Sequence[Rule]) -> RulePlan
     """Return the plan for actions ordered by id and the catalogue's rules."""
     steps = max((len(action.rules) for action in actions), default=0)
     weights = max((len(action.weightings) for action in actions), default=0)
-    failure = np.zeros((2 * steps + 1, len(actions)), dtype=np.int32)
+    failure = np.zeros((len(actions), 2 * steps + 1), dtype=np.int32)
     rule = np.full(failure.shape, -1, dtype=np.int32)
     weight = np.ones((weights, len(actions)))
     for column, action in enumerate(actions):
         for step, use in enumerate(action.rules):
-            unknown = 2 * (steps - 1 - step)
-            rule[unknown : unknown + 2, column] = use.rule_id
-            failure[unknown : unknown + 2, column] = _FALSE[use.tier] + 1, _FALSE[use.tier]
+            unknown = 2 * (steps - step) - 1
+            rule[column, unknown : unknown + 2] = use.rule_id
+            failure[column, unknown : unknown + 2] = _FALSE[use.tier] + 1, _FALSE[use.tier]
         for step, weighting in enumerate(action.weightings):
             weight[step, column] = weighting.weight
     uses = tuple(_uses(actions, rules, steps))
     shape = (steps + weights, len(actions))
     predicates, predicate = _predicates(actions, uses, shape)
     program, answer = _program(actions, uses, shape)
-    number = np.arange(2 * steps - 2, -1, -2, dtype=np.int16)[:, None]
+    number = np.arange(2 * steps - 1, 0, -2, dtype=np.int16)[:, None]
     return RulePlan(
         program=program,
         answer=answer,
@@ -168,7 +168,7 @@ def make_rule_plan(actions: Sequence[Action], rules: Sequence[Rule]) -> RulePlan
         failure=failure,
         rule=rule,
         weight=weight,
-        column=np.arange(len(actions)),
+        start=np.arange(len(actions)) * (2 * steps + 1),
     )
 
 

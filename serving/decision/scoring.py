@@ -100,26 +100,29 @@ def _stopped(
     propensity: NDArray[np.float64], priority: NDArray[np.float64], floor: float
 ) -> NDArray[np.int32] | None:
     """Return the reason of each contender, ``UNDECIDED`` where it competes; None when all do."""
-    ranked, low = np.isfinite(priority), propensity < floor
-    if np.logical_and.reduce(ranked) and not np.logical_or.reduce(low):
+    ranked, low = np.isfinite(priority), propensity < floor if floor > 0.0 else None
+    if np.logical_and.reduce(ranked) and (low is None or not np.logical_or.reduce(low)):
         return None
     reason = np.full(len(priority), Reason.UNDECIDED, dtype=np.int32)
     reason[~ranked] = Reason.NOT_RANKED
-    reason[low] = Reason.BELOW_FLOOR
+    if low is not None:
+        reason[low] = Reason.BELOW_FLOOR
     reason[np.isnan(propensity)] = Reason.NOT_SCORED
     return reason
 
 
 def _check(scores: Scores, contenders: int) -> None:
-    columns = [scores.raw, scores.propensity, *([] if scores.evidence is None else [scores.evidence])]
-    if any(column.shape != (contenders,) for column in columns):
+    shape, propensity = (contenders,), scores.propensity
+    if (
+        propensity.shape != shape
+        or scores.raw.shape != shape
+        or (scores.evidence is not None and scores.evidence.shape != shape)
+    ):
         raise InvariantViolation(
-            f"{contenders} contenders were sent to be scored, {scores.propensity.shape} came back; "
+            f"{contenders} contenders were sent to be scored, {propensity.shape} came back; "
             "scores are aligned to Shortlist.contenders"
         )
-    # These pass over NaN
-    if (
-        np.fmin.reduce(scores.propensity, initial=0.0) < 0
-        or np.fmax.reduce(scores.propensity, initial=1.0) > 1
-    ):
+    least, most = np.minimum.reduce(propensity, initial=0.0), np.maximum.reduce(propensity, initial=1.0)
+    # Where there is NaN both are: then each is looked at
+    if not (least == 0.0 and most == 1.0) and bool(np.any((propensity < 0) | (propensity > 1))):
         raise InvariantViolation("a propensity lies outside [0, 1]; is the calibration applied?")

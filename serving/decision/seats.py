@@ -56,8 +56,8 @@ class Seats:
         self._reason, self._rule, self._observed = table.reason[rows], table.rule[rows], table.observed[rows]
         self._propensity, self._priority = table.propensity[rows], table.priority[rows]
         self._doors = Doors(slate.placement.distinct, plan, given)
-        self._undecided = self._reason == _UNDECIDED
-        self._must = None if plan.mandatory is None else plan.mandatory[slate.action]
+        self._undecided: NDArray[np.intp] = (self._reason == _UNDECIDED).nonzero()[0]
+        self._must = None if plan.mandatory is None else plan.mandatory[slate.action[self._undecided]]
         self._shown: list[int] = []
         self._forced: int | None = None
         self._offers: list[Offer] = []
@@ -72,7 +72,7 @@ class Seats:
         """Give the first slots to what must go out."""
         if self._must is None:
             return
-        rows = np.flatnonzero(self._undecided & self._must)
+        rows = self._undecided[self._must]
         lever = self._shortlist.policy.lever[self._slate.candidate[rows]]
         for row in in_turn(rows, self._slate.action[rows], lever).tolist():
             if self._is_open() and not self._doors.closed()[self._slate.action[row]]:
@@ -80,7 +80,7 @@ class Seats:
 
     def arbitrate(self, exploration: Exploration, rng: Chance) -> None:
         """Fill what is open from what competes, then settle the reason of every candidate."""
-        rows = (self._undecided if self._must is None else self._undecided & ~self._must).nonzero()[0]
+        rows = self._undecided if self._must is None else self._undecided[~self._must]
         if len(rows) and self._is_open():
             field = self._field(rows, exploration)
             while self._is_open():
@@ -108,10 +108,10 @@ class Seats:
             self._propensity.take(rows),
             self._scored.evidence_of(slate.candidate.take(rows)),
         )
-        return field_of(exploration, contest, rows, slate.action.take(rows))
+        return field_of(exploration, contest, rows, slate.action.take(rows), several=slate.several)
 
     def _settle(self) -> None:
-        rows = self._undecided.nonzero()[0]
+        rows = self._undecided
         self._doors.settle(rows, self._slate.action.take(rows), (self._reason, self._rule, self._observed))
         self._reason[self._shown] = Reason.SHOWN
         if self._forced is not None:

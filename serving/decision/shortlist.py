@@ -135,7 +135,8 @@ def shortlist(  # noqa: PLR0917  # the design's signature
     context = complete_context(request, catalogue.context, now, zone)
     row = {**customer.features, **{CONTEXT_PREFIX + name: value for name, value in context.items()}}
     allotment = allot(catalogue, customer.unit)
-    policy = effective(catalogue, allotment.assignments)
+    arms = allotment.assignments
+    policy = effective(catalogue, arms) if arms else catalogue.policy
     plan = catalogue.plan
     verdicts = plan.rules.ask(row) if verdicts is None else verdicts
     check = contact_check(plan, request.channel, history, now, zone)

@@ -89,7 +89,12 @@ class Field:
 
 
 def field_of(
-    exploration: Exploration, contest: Contest, rows: NDArray[np.intp], action: NDArray[np.intp]
+    exploration: Exploration,
+    contest: Contest,
+    rows: NDArray[np.intp],
+    action: NDArray[np.intp],
+    *,
+    several: bool = True,
 ) -> Field:
     """Return the field of what competes in a placement.
 
@@ -101,7 +106,11 @@ def field_of(
         The treatments, n of them, ordered by action and id.
     rows, action
         Shape (n,): the row and the action of each.
+    several
+        Whether some action may have more than one.
     """
+    if not several:
+        return Field(exploration, contest, action, rows)
     begins = action[1:] != action[:-1]
     if begins.all():
         return Field(exploration, contest, action, rows)
