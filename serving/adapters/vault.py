@@ -123,7 +123,8 @@ class Vault:
 
         What was sealed opens for the same ``ref`` and ``about`` (the id of what holds it) alone.
         """
-        key = self._key(connection, ref) or self._new_key(connection, ref)
+        row = connection.execute(_KEY, (ref,)).fetchone()
+        key = self._new_key(connection, ref) if row is None else self._held(ref, row[0])
         if key is None:
             return None
         nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -164,19 +165,20 @@ class Vault:
     def _key(self, connection: sqlite3.Connection, ref: str) -> AESGCM | None:
         """Return the key that stands now; None when there is none, or none any more."""
         row = connection.execute(_KEY, (ref,)).fetchone()
-        if row is None or row[0] is None:
+        return self._held(ref, None if row is None else row[0])
+
+    def _held(self, ref: str, wrapped: bytes | None) -> AESGCM | None:
+        """Return the key of what stands in a customer's row; None when nothing does."""
+        if wrapped is None:
             self._forget(ref)
             return None
-        wrapped: bytes = row[0]
         known = self._unwrapped.get(ref)
         if known is not None and known[0] == wrapped:
             return known[1]
         return self._remember(ref, wrapped, self._unwrap(ref, wrapped))
 
-    def _new_key(self, connection: sqlite3.Connection, ref: str) -> AESGCM | None:
-        """Make a key, unless there was one that is destroyed."""
-        if self.is_erased(connection, ref):
-            return None
+    def _new_key(self, connection: sqlite3.Connection, ref: str) -> AESGCM:
+        """Make the key of a customer who has no row yet."""
         plain, nonce = secrets.token_bytes(_KEY_BYTES), secrets.token_bytes(_NONCE_BYTES)
         wrapped = nonce + self._wrapping.encrypt(nonce, plain, _bytes(ref))
         connection.execute(_ADD_KEY, (ref, wrapped, to_microseconds(utc_now())))
