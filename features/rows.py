@@ -206,6 +206,13 @@ class RowEncoder:
         matrix[:, told.places] = told.row(context)
         return matrix
 
+    def reads_any(self, customer: Mapping[str, FeatureValue]) -> bool:
+        """Return whether rows about the customer differ from nobody's: whether they read anything known."""
+        names = self._values[ColumnSource.CUSTOMER].names
+        # What should be there and is not counts as known: `matrix` refuses it
+        known = any(customer.get(name, name) is not None for name in names)
+        return known or (self.crossed and has_lists(customer))
+
     @property
     def crossed(self) -> bool:
         """Whether the layout has cross columns."""

@@ -18,7 +18,7 @@ from serving.bundles.facts import action_facts
 from serving.decision.actions import Action, Candidate
 from serving.decision.decision import Scores
 from serving.decision.values import Scalar
-from serving.ports import CustomerFacts
+from serving.ports import NOBODY, CustomerFacts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,6 +96,7 @@ class BundleScorer:
         self._encoder = RowEncoder(bundle.layout, [action_facts(action) for action in actions])
         self._scores = _ActionScores(bundle, actions)
         self._places = {action.action_id: place for place, action in enumerate(actions)}
+        self._of_nobody: dict[int, Scores] = {}
 
     @property
     def version(self) -> str:
@@ -110,16 +111,16 @@ class BundleScorer:
         slots: int,
     ) -> Scores:
         """Score all contenders in one call."""
-        rows = self.rows(customer, contenders, slots)
-        return self._scores.of(rows.matrix, rows.actions, [len(contenders)])[0]
+        actions = self._actions(contenders)
+        if not (customer.found and self._encoder.reads_any(customer.values)):
+            nobody = self._nobody(slots)
+            return Scores(raw=nobody.raw[actions], propensity=nobody.propensity[actions])
+        return self._scores.of(self._matrix(customer, actions, slots), actions, [len(actions)])[0]
 
     def rows(self, customer: CustomerFacts, contenders: Sequence[Candidate], slots: int) -> ModelRows:
         """Return what the model is asked of one customer, one row per contender."""
-        places = [self._places[contender.action.action_id] for contender in contenders]
-        actions = np.array(places, dtype=np.intp)
-        matrix = self._encoder.matrix(customer.values if customer.found else None, actions, _context(slots))
-        self._scores.set_windows(matrix, actions)
-        return ModelRows(matrix, actions)
+        actions = self._actions(contenders)
+        return ModelRows(self._matrix(customer, actions, slots), actions)
 
     def score_all(self, asked: Sequence[ModelRows]) -> list[Scores]:
         """Score the rows of several customers in one call."""
@@ -130,6 +131,25 @@ class BundleScorer:
             np.concatenate([one.actions for one in asked]),
             [len(one.actions) for one in asked],
         )
+
+    def _actions(self, contenders: Sequence[Candidate]) -> NDArray[np.intp]:
+        """Return the places of the contenders' actions."""
+        places = [self._places[contender.action.action_id] for contender in contenders]
+        return np.array(places, dtype=np.intp)
+
+    def _matrix(self, customer: CustomerFacts, actions: NDArray[np.intp], slots: int) -> NDArray[np.float32]:
+        matrix = self._encoder.matrix(customer.values if customer.found else None, actions, _context(slots))
+        self._scores.set_windows(matrix, actions)
+        return matrix
+
+    def _nobody(self, slots: int) -> Scores:
+        """Return the scores of every action for any customer nothing is known of; a model tells them not apart."""
+        scores = self._of_nobody.get(slots)
+        if scores is None:
+            actions = np.arange(len(self._places))
+            scores = self._scores.of(self._matrix(NOBODY, actions, slots), actions, [len(actions)])[0]
+            self._of_nobody[slots] = scores
+        return scores
 
 
 class PopulationScorer:
