@@ -64,6 +64,12 @@ class RowLayout:
         """Names of the columns in order."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def customer_columns(self) -> int:
+        """How many come before the first that is not the customer's: they are the same for all actions."""
+        others = (n for n, column in enumerate(self.columns) if column.source is not ColumnSource.CUSTOMER)
+        return next(others, len(self.columns))
+
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON form."""
         return hashlib.sha256(self.dumps().encode()).hexdigest()

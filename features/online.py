@@ -1,4 +1,4 @@
-"""What the online store knows of a customer, in the contract's terms: values, why they are so, and as of when."""
+"""What the online store knows of a customer, in the contract's terms: values, why some are not, and when."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
-from features.contract import DType, FeatureSpec, FeatureValue
+from features.contract import FeatureSpec, FeatureValue
 from features.snapshot_files import as_of_column
 
 
 class ValueState(StrEnum):
-    """Why a feature has the value it has."""
+    """Why a feature has no value."""
 
-    PRESENT = "present"
     MISSING = "missing"
     EXPIRED = "expired"
 
@@ -33,7 +32,7 @@ class CustomerRow:
     values
         Every feature of the contract by name, in its order; None where missing or expired.
     states
-        Why each value is as it is.
+        Why each value that is None is so.
     event_times
         Per view that has a row, the time its values are as of, UTC.
     """
@@ -58,9 +57,10 @@ class OnlineRows:
         self._views = tuple(_View.of(name, specs) for name, specs in by_view.items())
         names = [spec.name for specs in by_view.values() for spec in specs]
         self._nothing: dict[str, FeatureValue] = dict.fromkeys(names)
-        self._missing = dict.fromkeys(names, ValueState.MISSING)
 
-    def row(self, customer_id: str, now: datetime, found: Sequence[Mapping[str, Any]]) -> CustomerRow:
+    def row(
+        self, customer_id: str, now: datetime, found: Sequence[Mapping[str, FeatureValue]]
+    ) -> CustomerRow:
         """Return one customer's row at a time.
 
         Parameters
@@ -70,58 +70,39 @@ class OnlineRows:
         now
             The time of reading, UTC, by which values expire.
         found
-            Per view, Feast's message of each feature by name; nothing where the view has no row.
+            Per view, the value of each feature by name; nothing where the view has no row.
         """
-        values, states = self._nothing.copy(), self._missing.copy()
+        values, expired = self._nothing.copy(), set[str]()
         times: dict[str, datetime] = {}
-        for view, messages in zip(self._views, found, strict=True):
-            if not messages:
-                continue
-            at = times[view.name] = datetime.fromtimestamp(messages[view.as_of].int64_val, UTC)
-            age = now - at
-            for name, field, is_scalar, max_age in view.features:
-                message = messages.get(name)
-                if message is None or not message.HasField(field):
-                    continue
-                value = getattr(message, field) if is_scalar else tuple(getattr(message, field).val)
-                if value != value:  # noqa: PLR0124 - NaN is missing
-                    continue
-                if age > max_age:
-                    states[name] = ValueState.EXPIRED
-                else:
-                    values[name], states[name] = value, ValueState.PRESENT
+        for view, row in zip(self._views, found, strict=True):
+            if row:
+                values.update(row)
+                at = times[view.name] = datetime.fromtimestamp(cast("int", values.pop(view.as_of)), UTC)
+                expired.update(view.expired(row, now - at))
+        values.update(dict.fromkeys(expired))
+        states = {
+            name: ValueState.EXPIRED if name in expired else ValueState.MISSING
+            for name, value in values.items()
+            if value is None
+        }
         return CustomerRow(customer_id, bool(times), values, states, times)
 
 
-class _Feature(NamedTuple):
-    """One feature: where Feast's message has its value, whether it is one value, and how old it may be."""
-
-    name: str
-    field: str
-    is_scalar: bool
-    max_age: timedelta
-
-
 class _View(NamedTuple):
-    """One view, and the feature by which its age is known."""
+    """One view: the feature by which its age is known, and how old the others may be."""
 
     name: str
     as_of: str
-    features: tuple[_Feature, ...]
+    max_ages: tuple[tuple[str, timedelta], ...]
+    shortest: timedelta
 
     @classmethod
     def of(cls, name: str, specs: Sequence[FeatureSpec]) -> _View:
-        features = (
-            _Feature(spec.name, _FIELDS[spec.dtype], spec.dtype.is_scalar, spec.max_age) for spec in specs
-        )
-        return cls(name, as_of_column(name), tuple(features))
+        max_ages = tuple((spec.name, spec.max_age) for spec in specs)
+        return cls(name, as_of_column(name), max_ages, min(max_age for _, max_age in max_ages))
 
-
-_FIELDS = {
-    DType.BOOL: "bool_val",
-    DType.INT64: "int64_val",
-    DType.FLOAT64: "double_val",
-    DType.STRING: "string_val",
-    DType.STRING_LIST: "string_list_val",
-    DType.FLOAT_LIST: "double_list_val",
-}
+    def expired(self, row: Mapping[str, FeatureValue], age: timedelta) -> Sequence[str]:
+        """Return the features of a row that have a value older than it may be."""
+        if age <= self.shortest:
+            return ()
+        return [name for name, max_age in self.max_ages if age > max_age and row[name] is not None]

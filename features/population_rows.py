@@ -32,13 +32,9 @@ class PopulationEncoder:
     """
 
     def __init__(self, layout: RowLayout, contract: FeatureContract, actions: Sequence[ActionFacts]) -> None:
-        self._layout = layout
-        self._encoder = RowEncoder(layout)
-        self._facts = tuple(actions)
-        self._by_action = np.stack([self._encoder.action_row(facts) for facts in actions])
+        self._encoder = RowEncoder(layout, actions)
         self._customer_columns = tuple(c for c in layout.columns if c.source is ColumnSource.CUSTOMER)
-        self._crossed = len(self._encoder.places(ColumnSource.CROSS)) > 0
-        wanted = (*(c.name for c in self._customer_columns), *(CROSS_INPUTS if self._crossed else ()))
+        wanted = (*(c.name for c in self._customer_columns), *(CROSS_INPUTS if self._encoder.crossed else ()))
         missing = set(wanted) - set(contract.names)
         if missing:
             raise InvariantViolation(f"the customer has no {min(missing)!r}; the model's layout names it")
@@ -54,7 +50,7 @@ class PopulationEncoder:
         block = np.empty((table.num_rows, len(self._customer_columns)), dtype=np.float32)
         for place, column in enumerate(self._customer_columns):
             block[:, place] = _numbers(table[column.name], column)
-        inputs = table.select(list(CROSS_INPUTS)).to_pylist() if self._crossed else []
+        inputs = table.select(list(CROSS_INPUTS)).to_pylist() if self._encoder.crossed else []
         return Customers(block, inputs)
 
     def matrix(
@@ -84,17 +80,15 @@ class PopulationEncoder:
         """
         counts = [len(places) for places in actions]
         action = np.concatenate(actions) if actions else np.empty(0, dtype=np.intp)
-        matrix = np.empty((len(action), len(self._layout.columns)), dtype=np.float32)
-        places = self._encoder.places
-        matrix[:, places(ColumnSource.CONTEXT)] = self._encoder.context_row(context)
-        matrix[:, places(ColumnSource.ACTION)] = self._by_action[action]
-        matrix[:, places(ColumnSource.CUSTOMER)] = customers.block[np.repeat(rows, counts)]
-        if self._crossed and len(action):
+        encoder = self._encoder
+        matrix = encoder.of_actions(action, context)
+        matrix[:, encoder.places(ColumnSource.CUSTOMER)] = customers.block[np.repeat(rows, counts)]
+        if encoder.crossed and len(action):
             crosses = [
-                self._encoder.crosses(customers.inputs[row], [self._facts[place] for place in own.tolist()])
+                encoder.crosses(customers.inputs[row], own)
                 for row, own in zip(rows.tolist(), actions, strict=True)
             ]
-            matrix[:, places(ColumnSource.CROSS)] = np.concatenate(crosses)
+            matrix[:, encoder.places(ColumnSource.CROSS)] = np.concatenate(crosses)
         return matrix
 
 

@@ -9,14 +9,14 @@ Importing this module is cheap: numpy and the contract only. pandas is imported 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.contract import FeatureValue
-from features.crosses import CROSS_INPUTS, Block, cross_values
+from features.crosses import CROSS_INPUTS, ActionCrosses, Block, has_lists
 from features.layout import (
     ActionFacts,
     ColumnKind,
@@ -93,7 +93,7 @@ def training_frame(
         if column.source is ColumnSource.CROSS:
             columns[column.name] = crosses[column.name].astype(np.float32)
         elif column.source is ColumnSource.ACTION:
-            columns[column.name] = _series([_action_value(facts, column) for facts in actions], column)
+            columns[column.name] = _series([_action_value(facts, column.name) for facts in actions], column)
         else:
             frame = customers if column.source is ColumnSource.CUSTOMER else context
             columns[column.name] = _series(_column_of(frame, column.name), column)
@@ -139,37 +139,32 @@ def request_matrix(
 
     See `RowEncoder`, which a service keeps and asks again and again.
     """
-    return RowEncoder(layout).matrix(customer, actions, context)
+    return RowEncoder(layout, actions).matrix(customer, np.arange(len(actions)), context)
 
 
 class RowEncoder:
-    """Builds the matrices of one layout; keep one per model.
+    """Builds the matrices of one layout about some actions; keep one per model and catalogue.
 
     Parameters
     ----------
     layout
         The columns of every matrix.
+    actions
+        The actions rows may be about; they are named by their place here.
     """
 
-    def __init__(self, layout: RowLayout) -> None:
-        self.layout = layout
-        self._columns = {
-            source: tuple(column for column in layout.columns if column.source is source)
-            for source in ColumnSource
-        }
-        self._places = {
-            source: np.array(
-                [i for i, column in enumerate(layout.columns) if column.source is source], dtype=np.intp
-            )
-            for source in ColumnSource
-        }
-        self._codes = {column.name: _codes(column) for column in layout.columns}
-        self._actions: dict[str, tuple[ActionFacts, NDArray[np.float32]]] = {}
+    def __init__(self, layout: RowLayout, actions: Sequence[ActionFacts]) -> None:
+        self._values = {source: _Values.of(layout, source) for source in ColumnSource}
+        self._crosses = ActionCrosses(actions)
+        self._rows = np.full((len(actions), len(layout.columns)), np.nan, dtype=np.float32)
+        own = self._values[ColumnSource.ACTION]
+        for row, facts in zip(self._rows, actions, strict=True):
+            row[own.places] = own.row({name: _action_value(facts, name) for name in own.names})
 
     def matrix(
         self,
         customer: Mapping[str, FeatureValue] | None,
-        actions: Sequence[ActionFacts],
+        actions: NDArray[np.intp],
         context: Mapping[str, ContextValue],
     ) -> NDArray[np.float32]:
         """Return the matrix for one request.
@@ -180,61 +175,110 @@ class RowEncoder:
             Every feature of the contract by name, None where missing, expired or masked; None for a customer
             nobody knows: all of its columns and the cross columns are NaN.
         actions
-            The candidates' actions.
+            Shape (n,): places of the candidates' actions.
         context
             The layout's context columns by name.
 
         Returns
         -------
         NDArray[float32]
-            (actions, columns), C-contiguous; categories as codes, missing and unseen as NaN.
+            (n, columns), C-contiguous; categories as codes, missing and unseen as NaN.
 
         Raises
         ------
         InvariantViolation
             A column the layout names is missing.
         """
-        matrix = np.full((len(actions), len(self.layout.columns)), np.nan, dtype=np.float32)
-        matrix[:, self._places[ColumnSource.CONTEXT]] = self.context_row(context)
-        if actions:
-            matrix[:, self._places[ColumnSource.ACTION]] = [self.action_row(facts) for facts in actions]
+        matrix = self.of_actions(actions, context)
         if customer is not None:
-            matrix[:, self._places[ColumnSource.CUSTOMER]] = self._encode(customer, ColumnSource.CUSTOMER)
-            if self._columns[ColumnSource.CROSS]:
-                matrix[:, self._places[ColumnSource.CROSS]] = self.crosses(customer, actions)
+            known = self._values[ColumnSource.CUSTOMER]
+            matrix[:, known.places] = known.row(customer)
+            if self.crossed and has_lists(customer):
+                matrix[:, self.places(ColumnSource.CROSS)] = self.crosses(customer, actions)
         return matrix
 
-    def places(self, source: ColumnSource) -> NDArray[np.intp]:
+    def of_actions(
+        self, actions: NDArray[np.intp], context: Mapping[str, ContextValue]
+    ) -> NDArray[np.float32]:
+        """Return rows (n, columns) that know nothing of a customer yet: those columns are NaN."""
+        told = self._values[ColumnSource.CONTEXT]
+        matrix = self._rows.take(actions, axis=0)
+        matrix[:, told.places] = told.row(context)
+        return matrix
+
+    def reads_any(self, customer: Mapping[str, FeatureValue]) -> bool:
+        """Return whether rows about the customer differ from nobody's: whether they read anything known."""
+        names = self._values[ColumnSource.CUSTOMER].names
+        # What should be there and is not counts as known: `matrix` refuses it
+        known = any(customer.get(name, name) is not None for name in names)
+        return known or (self.crossed and has_lists(customer))
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the layout has cross columns."""
+        return bool(self._values[ColumnSource.CROSS].names)
+
+    def places(self, source: ColumnSource) -> slice | NDArray[np.intp]:
         """Return where the columns from a source are in a row."""
-        return self._places[source]
+        return self._values[source].places
 
-    def crosses(
-        self, customer: Mapping[str, FeatureValue], actions: Sequence[ActionFacts]
-    ) -> NDArray[np.float64]:
-        """Return the cross columns of one customer, (actions, cross columns)."""
-        values = cross_values(customer, actions)
-        return np.stack([values[column.name] for column in self._columns[ColumnSource.CROSS]], axis=1)
+    def crosses(self, customer: Mapping[str, FeatureValue], actions: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the cross columns of one customer and some actions, by place: (n, cross columns)."""
+        values, names = self._crosses.values(customer, actions), self._values[ColumnSource.CROSS].names
+        return np.concatenate([values[name] for name in names]).reshape(len(names), len(actions)).T
 
-    def _encode(self, values: Mapping[str, Any], source: ColumnSource) -> NDArray[np.float32]:
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """The columns from one source, read from a mapping.
+
+    Parameters
+    ----------
+    source
+        Who supplies them.
+    names
+        Names in the order of the layout.
+    places
+        Where they are in a row; a slice where they are side by side, which is quicker.
+    coded
+        For each categorical one: its position among these, and the code of each category.
+    """
+
+    source: ColumnSource
+    names: tuple[str, ...]
+    places: slice | NDArray[np.intp]
+    coded: tuple[tuple[int, Mapping[str, int]], ...]
+
+    @classmethod
+    def of(cls, layout: RowLayout, source: ColumnSource) -> Self:
+        found = [(place, column) for place, column in enumerate(layout.columns) if column.source is source]
+        coded = [
+            (position, {category: code for code, category in enumerate(column.categories)})
+            for position, (_, column) in enumerate(found)
+            if column.kind is ColumnKind.CATEGORICAL
+        ]
+        names = tuple(column.name for _, column in found)
+        return cls(source, names, _together([place for place, _ in found]), tuple(coded))
+
+    def row(self, values: Mapping[str, Any]) -> NDArray[np.float32]:
+        """Return the numbers a model reads, (columns,): categories as codes, missing and unseen as NaN."""
         try:
-            row = [_number(values[column.name], self._codes[column.name]) for column in self._columns[source]]
+            row = [values[name] for name in self.names]
         except KeyError as missing:
-            raise InvariantViolation(f"the {source} has no {missing}; the model's layout names it") from None
+            raise InvariantViolation(
+                f"the {self.source} has no {missing}; the model's layout names it"
+            ) from None
+        for position, codes in self.coded:
+            value = row[position]
+            row[position] = codes.get(value) if isinstance(value, str) else None
+        # numpy reads None as NaN
         return np.array(row, dtype=np.float32)
 
-    def context_row(self, context: Mapping[str, ContextValue]) -> NDArray[np.float32]:
-        """Return the context columns, (context columns,)."""
-        return self._encode(context, ColumnSource.CONTEXT)
 
-    def action_row(self, facts: ActionFacts) -> NDArray[np.float32]:
-        """Return an action's columns, (action columns,); they are computed once."""
-        known, row = self._actions.get(facts.action_id, (None, None))
-        if row is None or known is not facts:
-            columns = self._columns[ColumnSource.ACTION]
-            numbers = [_number(_action_value(facts, column), self._codes[column.name]) for column in columns]
-            row = np.array(numbers, dtype=np.float32)
-            self._actions[facts.action_id] = (facts, row)
-        return row
+def _together(places: Sequence[int]) -> slice | NDArray[np.intp]:
+    if list(places) == list(range(places[0], places[-1] + 1) if places else ()):
+        return slice(places[0], places[-1] + 1) if places else slice(0, 0)
+    return np.array(places, dtype=np.intp)
 
 
 def _cross_columns(
@@ -249,9 +293,11 @@ def _cross_columns(
     rows_of: dict[tuple[object, ...], list[int]] = {}
     for row, identity in enumerate(identities):
         rows_of.setdefault(identity, []).append(row)
+    distinct = {facts: place for place, facts in enumerate(dict.fromkeys(actions))}
+    crossing, places = ActionCrosses(tuple(distinct)), np.array([distinct[facts] for facts in actions])
     for rows in rows_of.values():
         customer = {name: values[rows[0]] for name, values in needed.items()}
-        crosses = cross_values(customer, [actions[row] for row in rows])
+        crosses = crossing.values(customer, places[rows])
         for name in wanted:
             result[name][rows] = crosses[name]
     return result
@@ -279,23 +325,9 @@ def _series(values: Any, column: RowColumn) -> Any:  # noqa: ANN401 - what panda
     return pd.array(values, dtype="Float64").to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
 
 
-def _number(value: object, codes: Mapping[str, int] | None) -> float:
-    if codes is not None:
-        return codes.get(value, np.nan) if isinstance(value, str) else np.nan
-    return np.nan if value is None else float(cast("float", value))
-
-
-def _codes(column: RowColumn) -> dict[str, int] | None:
-    if column.kind is ColumnKind.NUMERIC:
-        return None
-    return {category: code for code, category in enumerate(column.categories)}
-
-
-def _action_value(facts: ActionFacts, column: RowColumn) -> str | float | None:
-    name = column.name.removeprefix("action_")
+def _action_value(facts: ActionFacts, column: str) -> str | float | None:
+    name = column.removeprefix("action_")
     if name not in _ACTION_FIELDS:
-        raise InvariantViolation(
-            f"no fact of an action is called {name}; the model's layout names {column.name}"
-        )
+        raise InvariantViolation(f"no fact of an action is called {name}; the model's layout names {column}")
     value: str | float | None = getattr(facts, name)
     return value

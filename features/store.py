@@ -92,6 +92,8 @@ class FeatureStore:
         self._feast = Feast(config=_configuration(home))
         self._online_views: dict[str, Any] | None = None
         self._realtime: Any = None
+        self._customers: Any = None
+        self._states: Any = None
         self._turn = Lock()
 
     def apply(self) -> None:
@@ -117,8 +119,7 @@ class FeatureStore:
         gone = [view for view in self._feast.list_feature_views() if view.name not in names]
         with _quiet():
             self._feast.apply([CUSTOMER, PROFILE, *kept, service], objects_to_delete=gone, partial=False)
-        self._online_views = None
-        self._realtime = None
+        self._forget_views()
         # Readers go on while a materialization writes
         with contextlib.closing(sqlite3.connect(self.home.feast / "online.db")) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -220,11 +221,8 @@ class FeatureStore:
         StepMissing
             The registry knows none of the views.
         """
-        views = tuple(self._applied_views().values())
-        return [
-            self._rows.row(customer_id, now, self._read(views, _entity_key(customer_id)))
-            for customer_id in customer_ids
-        ]
+        reader = self._customer_reader()
+        return [self._rows.row(customer_id, now, reader.read(customer_id)) for customer_id in customer_ids]
 
     def push(self, states: Sequence[PushedState]) -> None:
         """Make the states of real-time folds the ones online, all together.
@@ -254,15 +252,9 @@ class FeatureStore:
         StepMissing
             The registry does not know the view.
         """
-        views = (self._realtime_view(),)
-        found = (self._read(views, _profile_key(ref))[0].get(STATE) for ref in profile_refs)
-        return [None if proto is None else proto.bytes_val for proto in found]
-
-    def _read(self, views: Sequence[Any], key: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - Feast's messages
-        """Return what is online under a key, view by view."""
-        online_store = self._feast.provider.online_store
-        found: list[dict[str, Any]] = online_store.read_views(self._feast.config, views, key)
-        return found
+        reader = self._state_reader()
+        found = map(reader.read, profile_refs)
+        return [None if message is None else message.bytes_val for message in found]
 
     def forget(self, customer_ids: Sequence[str], profile_refs: Sequence[str]) -> int:
         """Take customers and real-time states out of the online store; return how many rows there were.
@@ -352,8 +344,13 @@ class FeatureStore:
     def refresh(self) -> None:
         """Take notice of what others wrote to the registry since; reading never does."""
         self._feast.refresh_registry()
+        self._forget_views()
+
+    def _forget_views(self) -> None:
         self._online_views = None
         self._realtime = None
+        self._customers = None
+        self._states = None
 
     def _applied_views(self) -> dict[str, Any]:
         if self._online_views is None:
@@ -374,6 +371,22 @@ class FeatureStore:
                 raise StepMissing(f"Feast's registry does not know the view {VIEW}", run=APPLY_FIRST)
             self._realtime = found[0]
         return self._realtime
+
+    def _customer_reader(self) -> Any:  # noqa: ANN401 - of feature_repo, which imports Feast
+        reader = self._customers
+        if reader is None:
+            views, feast = tuple(self._applied_views().values()), self._feast
+            reader = feast.provider.online_store.view_reader(feast.config, views, "customer_id")
+            self._customers = reader
+        return reader
+
+    def _state_reader(self) -> Any:  # noqa: ANN401 - of feature_repo, which imports Feast
+        reader = self._states
+        if reader is None:
+            view, feast = self._realtime_view(), self._feast
+            reader = feast.provider.online_store.feature_reader(feast.config, view, STATE, "profile_ref")
+            self._states = reader
+        return reader
 
     def _snapshot_times(self, view: str) -> tuple[datetime, ...]:
         times = snapshot_times(self.home, view)

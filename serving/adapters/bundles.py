@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from serving.bundles.facts import action_facts
 from serving.decision.actions import Action, Candidate
 from serving.decision.decision import Scores
 from serving.decision.values import Scalar
-from serving.ports import CustomerFacts
+from serving.ports import NOBODY, CustomerFacts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,13 +39,49 @@ class ModelRows:
     ----------
     matrix
         Shape (contenders, columns), float32.
-    groups, actions
-        Group and id of each row's action.
+    actions
+        Shape (contenders,): each row's action, by its place among the scorer's.
     """
 
     matrix: NDArray[np.float32]
-    groups: tuple[str, ...]
-    actions: tuple[str, ...]
+    actions: NDArray[np.intp]
+
+
+class _ActionScores:
+    """A propensity model and what of its answers depends on the actions of a catalogue alone.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    actions
+        The actions; they are named by their place here.
+    """
+
+    def __init__(self, bundle: PropensityBundle, actions: Sequence[Action]) -> None:
+        names = bundle.layout.names
+        self._bundle = bundle
+        self._window = names.index(_WINDOW) if _WINDOW in names else None
+        self._days = np.array([action.window / timedelta(days=1) for action in actions])
+        self._offsets = bundle.calibration.offsets(
+            [action.group for action in actions], [str(action.action_id) for action in actions]
+        )
+
+    def set_windows(self, matrix: NDArray[np.float32], actions: NDArray[np.intp]) -> None:
+        """Give each row the attribution window of its action."""
+        if self._window is not None:
+            matrix[:, self._window] = self._days[actions]
+
+    def of(
+        self, matrix: NDArray[np.float32], actions: NDArray[np.intp], counts: Sequence[int]
+    ) -> list[Scores]:
+        """Score the rows of several customers in one call; a row's score does not depend on the others."""
+        scores = self._bundle.score_rows(matrix, self._offsets[actions], counts)
+        ends = list(accumulate(counts))
+        return [
+            Scores(raw=scores.raw[end - count : end], propensity=scores.calibrated[end - count : end])
+            for end, count in zip(ends, counts, strict=True)
+        ]
 
 
 class BundleScorer:
@@ -54,11 +91,12 @@ class BundleScorer:
     """
 
     def __init__(self, bundle: PropensityBundle, actions: Iterable[Action]) -> None:
+        actions = tuple(actions)
         self._bundle = bundle
-        self._encoder = RowEncoder(bundle.layout)
-        self._facts = {action.action_id: action_facts(action) for action in actions}
-        names = bundle.layout.names
-        self._window = names.index(_WINDOW) if _WINDOW in names else None
+        self._encoder = RowEncoder(bundle.layout, [action_facts(action) for action in actions])
+        self._scores = _ActionScores(bundle, actions)
+        self._places = {action.action_id: place for place, action in enumerate(actions)}
+        self._of_nobody: dict[int, Scores] = {}
 
     @property
     def version(self) -> str:
@@ -73,40 +111,45 @@ class BundleScorer:
         slots: int,
     ) -> Scores:
         """Score all contenders in one call."""
-        return self.score_all([self.rows(customer, contenders, slots)])[0]
+        actions = self._actions(contenders)
+        if not (customer.found and self._encoder.reads_any(customer.values)):
+            nobody = self._nobody(slots)
+            return Scores(raw=nobody.raw[actions], propensity=nobody.propensity[actions])
+        return self._scores.of(self._matrix(customer, actions, slots), actions, [len(actions)])[0]
 
     def rows(self, customer: CustomerFacts, contenders: Sequence[Candidate], slots: int) -> ModelRows:
         """Return what the model is asked of one customer, one row per contender."""
-        actions = [contender.action for contender in contenders]
-        matrix = self._encoder.matrix(
-            customer.values if customer.found else None,
-            [self._facts[action.action_id] for action in actions],
-            _context(slots),
-        )
-        if self._window is not None:
-            # Each action has its own window
-            matrix[:, self._window] = [action.window / timedelta(days=1) for action in actions]
-        return ModelRows(
-            matrix,
-            tuple(action.group for action in actions),
-            tuple(str(action.action_id) for action in actions),
-        )
+        actions = self._actions(contenders)
+        return ModelRows(self._matrix(customer, actions, slots), actions)
 
     def score_all(self, asked: Sequence[ModelRows]) -> list[Scores]:
-        """Score the rows of several customers in one call; a row's score does not depend on the others."""
+        """Score the rows of several customers in one call."""
         if not asked:
             return []
-        scores = self._bundle.score(
+        return self._scores.of(
             np.concatenate([one.matrix for one in asked]),
-            [group for one in asked for group in one.groups],
-            [action for one in asked for action in one.actions],
+            np.concatenate([one.actions for one in asked]),
+            [len(one.actions) for one in asked],
         )
-        propensity = np.clip(scores.calibrated, 0.0, 1.0)
-        ends = np.cumsum([len(one.matrix) for one in asked])[:-1]
-        return [
-            Scores(raw=raw, propensity=own)
-            for raw, own in zip(np.split(scores.raw, ends), np.split(propensity, ends), strict=True)
-        ]
+
+    def _actions(self, contenders: Sequence[Candidate]) -> NDArray[np.intp]:
+        """Return the places of the contenders' actions."""
+        places = [self._places[contender.action.action_id] for contender in contenders]
+        return np.array(places, dtype=np.intp)
+
+    def _matrix(self, customer: CustomerFacts, actions: NDArray[np.intp], slots: int) -> NDArray[np.float32]:
+        matrix = self._encoder.matrix(customer.values if customer.found else None, actions, _context(slots))
+        self._scores.set_windows(matrix, actions)
+        return matrix
+
+    def _nobody(self, slots: int) -> Scores:
+        """Return the scores of every action for any customer nothing is known of; a model tells them not apart."""
+        scores = self._of_nobody.get(slots)
+        if scores is None:
+            actions = np.arange(len(self._places))
+            scores = self._scores.of(self._matrix(NOBODY, actions, slots), actions, [len(actions)])[0]
+            self._of_nobody[slots] = scores
+        return scores
 
 
 class PopulationScorer:
@@ -121,18 +164,13 @@ class PopulationScorer:
     """
 
     def __init__(self, bundle: PropensityBundle, candidates: Sequence[Candidate]) -> None:
-        self._bundle = bundle
         actions = list({one.action.action_id: one.action for one in candidates}.values())
         places = {action.action_id: place for place, action in enumerate(actions)}
         self._action = np.array([places[one.action.action_id] for one in candidates], dtype=np.intp)
         self._encoder = PopulationEncoder(
             bundle.layout, bundle.contract, [action_facts(action) for action in actions]
         )
-        self._groups = [action.group for action in actions]
-        self._ids = [str(action.action_id) for action in actions]
-        self._days = np.array([action.window / timedelta(days=1) for action in actions])
-        names = bundle.layout.names
-        self._window = names.index(_WINDOW) if _WINDOW in names else None
+        self._scores = _ActionScores(bundle, actions)
 
     def customers(self, table: pa.Table) -> Customers:
         """Return what scoring needs of a table of customers, features by name."""
@@ -159,18 +197,8 @@ class PopulationScorer:
         actions = [self._action[places] for places in contenders]
         matrix = self._encoder.matrix(customers, np.array(rows, dtype=np.intp), actions, _context(slots))
         action = np.concatenate(actions)
-        if self._window is not None:
-            matrix[:, self._window] = self._days[action]
-        named = action.tolist()
-        scores = self._bundle.score(
-            matrix, [self._groups[place] for place in named], [self._ids[place] for place in named]
-        )
-        ends = np.cumsum([len(places) for places in contenders])[:-1]
-        propensity = np.clip(scores.calibrated, 0.0, 1.0)
-        return [
-            Scores(raw=raw, propensity=own)
-            for raw, own in zip(np.split(scores.raw, ends), np.split(propensity, ends), strict=True)
-        ]
+        self._scores.set_windows(matrix, action)
+        return self._scores.of(matrix, action, [len(places) for places in contenders])
 
 
 class BundleSegmenter:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.contract import FeatureContract
-from features.realtime import State, merge, newest_at
+from features.contract import FeatureContract, FeatureValue
+from features.realtime import EMPTY, State, merge, newest_at
 from features.realtime_features import REALTIME_V1, VIEW, values
 from features.realtime_state import loads
 from moment.errors import DependencyError, MomentError
@@ -76,14 +76,15 @@ class RealtimeReader:
 
 def facts_of(state: State, now: datetime) -> CustomerFacts:
     """Return what a state tells at a time."""
-    found = values(state, now)
     newest = newest_at(state)
-    return CustomerFacts(
-        found=newest is not None,
-        values=found,
-        states={
-            name: FeatureState.MISSING if value is None else FeatureState.PRESENT
-            for name, value in found.items()
-        },
-        event_times={} if newest is None else {VIEW: min(newest, now)},
-    )
+    # Most customers have not done anything lately
+    return _NOTHING if newest is None else _facts(values(state, now), {VIEW: min(newest, now)})
+
+
+def _facts(found: Mapping[str, FeatureValue], event_times: Mapping[str, datetime]) -> CustomerFacts:
+    states = {name: FeatureState.MISSING for name, value in found.items() if value is None}
+    return CustomerFacts(bool(event_times), found, states, event_times)
+
+
+_NOTHING = _facts(values(EMPTY, datetime(1970, 1, 1, tzinfo=UTC)), {})
+"""What the state before any event tells, at any time."""

@@ -12,7 +12,7 @@ from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
 from serving.adapters.vault import Vault
-from serving.decision.consent_ledger import ConsentEntry, ConsentStatus, resolve
+from serving.decision.consent_ledger import NOTHING_TOLD, ConsentEntry, ConsentStatus, resolve
 from serving.decision.values import Consent, Purpose
 from serving.ports import Told
 from serving.records import Mode
@@ -20,7 +20,15 @@ from serving.records import Mode
 EVERY_CHANNEL = ""
 NO_END = 0
 
-_READ = """
+_LINKED = ""
+"""In the place of the purpose: the row names somebody the customer is linked with."""
+
+_READ = f"""
+SELECT customer_ref, purpose, channel, status, valid_from, valid_to, known_at, '' FROM consents
+WHERE customer_ref = ?1 AND mode IN ('live', ?2) AND channel IN ('', ?3)
+UNION ALL SELECT other_ref, '{_LINKED}', '', '', 0, 0, 0, '' FROM identity_links WHERE customer_ref = ?1
+"""  # noqa: S608 - a constant
+_READ_LINKED = """
 WITH RECURSIVE same (ref) AS (
     VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
 )
@@ -52,9 +60,15 @@ class SqliteConsents:
         self._vault = vault
 
     def read(self, customer_id: str, *, mode: Mode, channel: str, now: datetime) -> Consent:
-        """Return what the customer allows, by one look at the index."""
+        """Return what the customer allows, by one look at the index; those with links cost another."""
+        asked = self._vault.ref(customer_id), mode.value, channel
+        rows = self._select(_READ, *asked)
+        if not rows:
+            return NOTHING_TOLD
+        if any(row[1] == _LINKED for row in rows):
+            rows = self._select(_READ_LINKED, *asked)
         profiles: dict[str, list[ConsentEntry]] = {}
-        for row in self._select(_READ, self._vault.ref(customer_id), mode.value, channel):
+        for row in rows:
             profiles.setdefault(row[0], []).append(_entry(row))
         return resolve(profiles.values(), channel=channel, now=now)
 

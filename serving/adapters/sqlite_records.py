@@ -26,16 +26,15 @@ from serving.records import DecisionRecord, Sealable, dump, load
 
 _INSERT = """
 INSERT INTO decisions (decision_id, key_id, request_ref, mode, channel, customer_ref, received_at,
-                       decided_at, offered, version_id, record, personal)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                       decided_at, offered, record, personal, version_id)
+SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, version_id FROM decision_versions WHERE versions = ?
 """
 _COLUMNS = "SELECT decision_id, customer_ref, received_at, record, personal FROM decisions"
 _BY_REQUEST = f"{_COLUMNS} WHERE request_ref = ?"
 _BY_ID = f"{_COLUMNS} WHERE decision_id = ?"
 _BY_REQUESTS = f"{_COLUMNS} WHERE request_ref IN (SELECT value FROM json_each(?))"  # noqa: S608 - of the texts here
 _HISTORY = f"{_COLUMNS} WHERE {{conditions}} ORDER BY decided_at DESC, decision_id DESC LIMIT ?"
-_VERSION = "SELECT version_id FROM decision_versions WHERE versions = ?"
-_ADD_VERSION = "INSERT INTO decision_versions (versions) VALUES (?) RETURNING version_id"
+_ADD_VERSION = "INSERT INTO decision_versions (versions) VALUES (?)"
 
 _Row = tuple[str, str | None, int, bytes, bytes | None]
 
@@ -53,8 +52,8 @@ class SqliteRecords:
 
     def append(self, entry: Entry, reservation: Reservation | None = None) -> Future[Entry]:
         """Write a record and its reservation; the future is done when both are on the disk."""
-        new = _New.of(entry, self._vault)  # here, so that nobody who writes need wait for it
-        return self.writer.write(lambda connection: _store(connection, self._vault, new, reservation))
+        new = _New.of(entry, reservation, self._vault)  # here, so that nobody who writes need wait for it
+        return self.writer.write(lambda connection: _store(connection, self._vault, new))
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """Return a record by its id."""
@@ -101,6 +100,7 @@ class _New:
     """A record on its way in, as far as it is known without the database.
 
     `customer_ref` is None for somebody nobody knows; then the day's key seals it, which `sealed_for` names.
+    `holder_ref` is who the reservation is of.
     """
 
     entry: Entry
@@ -110,12 +110,15 @@ class _New:
     sealed_for: str
     offered: str
     versions: str
+    reservation: Reservation | None
+    holder_ref: str | None
 
     @classmethod
-    def of(cls, entry: Entry, vault: Vault) -> _New:
+    def of(cls, entry: Entry, reservation: Reservation | None, vault: Vault) -> _New:
         record = entry.record
         customer = None if record.personal is None else record.personal.customer_id
         ref = None if customer is None else vault.ref(customer)
+        holder = None if reservation is None else reservation.customer_id
         offered = {offer.action: None for placement in record.placements for offer in placement.offers}
         return cls(
             entry=entry,
@@ -127,6 +130,8 @@ class _New:
             sealed_for=ref or anonymous_ref(record.received_at.date()),
             offered=msgspec.json.encode(list(offered)).decode(),
             versions=msgspec.json.encode(record.versions).decode(),
+            reservation=reservation,
+            holder_ref=None if holder is None else ref if holder == customer else vault.ref(holder),
         )
 
     def without_person(self) -> _New:
@@ -137,70 +142,60 @@ class _New:
         return replace(self, request_ref=None, customer_ref=None)
 
 
-def _store(connection: sqlite3.Connection, vault: Vault, new: _New, reservation: Reservation | None) -> Entry:
+def _store(connection: sqlite3.Connection, vault: Vault, new: _New) -> Entry:
     """Store a record with its reservation, or return what already stands for its request."""
     if new.request_ref is not None:
         earlier = connection.execute(_BY_REQUEST, (new.request_ref,)).fetchone()
         if earlier is not None:
             return _entry(connection, vault, earlier)
-    sealed = None
+    record, sealed = new.entry.record, None
     if new.stored.personal is not None:
-        about = new.entry.record.decision_id
         part = _with_digest(new.entry.request_sha256, new.stored.personal)
-        sealed = vault.seal(connection, new.sealed_for, part, about=about)
-    if sealed is None:
-        new = new.without_person()
-    _insert(connection, new, sealed)
-    if reservation is not None:
-        reserve(connection, _referred(connection, vault, reservation))
-    record = new.entry.record
+        sealed = vault.seal(connection, new.sealed_for, part, about=record.decision_id)
+    _insert(connection, new if sealed is not None else new.without_person(), sealed)
+    if new.reservation is not None:
+        known = sealed is not None and new.holder_ref == new.sealed_for  # sealing has looked at the key
+        holder = new.holder_ref if known else _not_erased(connection, vault, new.reservation, new.holder_ref)
+        reserve(connection, new.reservation, holder)
     count_waiting(connection, record.decision_id, mode=record.mode, channel=record.channel)
     return new.entry
 
 
-def _referred(connection: sqlite3.Connection, vault: Vault, reservation: Reservation) -> Reservation:
-    """Return the reservation with the customer's reference; one who was erased is nobody known."""
-    if reservation.customer_id is None:
-        return reservation
-    ref = vault.ref(reservation.customer_id)
-    if not vault.is_erased(connection, ref):
-        return replace(reservation, customer_id=ref)
+def _not_erased(
+    connection: sqlite3.Connection, vault: Vault, reservation: Reservation, ref: str | None
+) -> str | None:
+    """Return whom a reservation is held for; one who was erased is nobody known."""
+    if ref is None or not vault.is_erased(connection, ref):
+        return ref
     if reservation.version:
         raise StaleHistory("the customer was erased while this was decided; decide again")
-    return replace(reservation, customer_id=None)
+    return None
 
 
 def _insert(connection: sqlite3.Connection, new: _New, sealed: bytes | None) -> None:
     record = new.entry.record
-    connection.execute(
-        _INSERT,
-        (
-            record.decision_id,
-            record.key_id,
-            new.request_ref,
-            record.mode,
-            record.channel,
-            new.customer_ref,
-            to_microseconds(record.received_at),
-            to_microseconds(record.decided_at),
-            new.offered,
-            _version_id(connection, new.versions),
-            new.stored.open,
-            sealed,
-        ),
+    row = (
+        record.decision_id,
+        record.key_id,
+        new.request_ref,
+        record.mode,
+        record.channel,
+        new.customer_ref,
+        to_microseconds(record.received_at),
+        to_microseconds(record.decided_at),
+        new.offered,
+        new.stored.open,
+        sealed,
+        new.versions,
     )
+    if connection.execute(_INSERT, row).rowcount == 0:
+        connection.execute(_ADD_VERSION, (new.versions,))
+        connection.execute(_INSERT, row)
 
 
 def _with_digest(request_sha256: bytes, personal: bytes) -> bytes:
     """Return both as one, to be sealed: whoever can guess a request could tell by its digest who it is of."""
     return bytes([len(request_sha256)]) + request_sha256 + personal
-
-
-def _version_id(connection: sqlite3.Connection, versions: str) -> int:
-    row = connection.execute(_VERSION, (versions,)).fetchone()
-    if row is None:
-        row = connection.execute(_ADD_VERSION, (versions,)).fetchone()
-    return int(row[0])
 
 
 def _conditions(customer_ref: str, wanted: Past) -> tuple[str, list[object]]:

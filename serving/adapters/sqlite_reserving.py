@@ -1,6 +1,6 @@
 """What changes a customer's standing in SQLite: reserving, versions, links, budgets. Within a transaction.
 
-Customers are references here, that of a reservation too. Nothing here begins or ends a transaction;
+Customers are references here. Nothing here begins or ends a transaction;
 `group_commit` does.
 """
 
@@ -20,6 +20,10 @@ ALL_DAYS = 0
 HELD, KEPT, GIVEN_BACK = "held", "kept", "given_back"
 """What became of an offer's charge: its reservation holds it, it was presented, it expired."""
 
+_ALONE = """
+SELECT version, latest_at, EXISTS (SELECT 1 FROM identity_links AS link WHERE link.customer_ref = ?1)
+FROM contact_versions WHERE customer_ref = ?1 AND mode = ?2
+"""
 _SAME = """
 WITH RECURSIVE same (ref) AS (
     VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
@@ -53,13 +57,16 @@ WHERE charge_state = 'held' AND mode = ? AND reserved_until <= ?
 """
 
 
-def reserve(connection: sqlite3.Connection, taken: Reservation) -> None:
-    """Store what an answer takes; StaleHistory when its customer or a budget has changed meanwhile."""
+def reserve(connection: sqlite3.Connection, taken: Reservation, customer_ref: str | None) -> None:
+    """Store what an answer takes; StaleHistory when its customer or a budget has changed meanwhile.
+
+    `customer_ref` is who it is held for, None for somebody nobody knows (any more).
+    """
     if not taken.contacts:
         return
     now = to_microseconds(max(contact.decided_at for contact in taken.contacts))
-    if taken.customer_id is not None:
-        advance(connection, taken.customer_id, taken.mode, now=now, expected=taken.version)
+    if customer_ref is not None:
+        advance(connection, customer_ref, taken.mode, now=now, expected=taken.version)
     if taken.charges:
         release(connection, taken.mode, now)
     for charge in taken.charges:
@@ -67,7 +74,7 @@ def reserve(connection: sqlite3.Connection, taken: Reservation) -> None:
     charges = {charge.tracking_id: charge for charge in taken.charges}
     connection.executemany(
         _INSERT_CONTACT,
-        [_row(taken, contact, charges.get(contact.tracking_id)) for contact in taken.contacts],
+        [_row(taken.mode, customer_ref, one, charges.get(one.tracking_id)) for one in taken.contacts],
     )
 
 
@@ -87,7 +94,16 @@ def advance(
 
 
 def identities(connection: sqlite3.Connection, customer_ref: str, mode: Mode) -> tuple[list[str], int, int]:
-    """Return every id the customer has, their version, and the time of their latest decision."""
+    """Return every id the customer has, their version, and the time of their latest decision.
+
+    Linking gives both a version: who has none is alone, and most who have one are.
+    """
+    known = connection.execute(_ALONE, (customer_ref, mode)).fetchone()
+    if known is None:
+        return [customer_ref], 0, 0
+    version, latest_at, linked = known
+    if not linked:
+        return [customer_ref], version, latest_at
     rows = connection.execute(_SAME, (customer_ref, mode)).fetchall()
     return [row[0] for row in rows], max(row[1] for row in rows), max(row[2] for row in rows)
 
@@ -147,13 +163,13 @@ def _used(connection: sqlite3.Connection, mode: Mode, action_id: str, day: int) 
     return (0, 0) if row is None else (row[0], row[1])
 
 
-def _row(taken: Reservation, contact: Contact, charge: Charge | None) -> tuple[object, ...]:
+def _row(mode: Mode, customer_ref: str | None, contact: Contact, charge: Charge | None) -> tuple[object, ...]:
     """Return the row of a new contact; until it is presented it matters as long as it is reserved."""
     reserved_until = to_microseconds(contact.reserved_until)
     return (
         contact.tracking_id,
-        taken.mode,
-        taken.customer_id,
+        mode,
+        customer_ref,
         contact.action_id,
         contact.group,
         contact.issue,

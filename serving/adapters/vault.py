@@ -59,7 +59,8 @@ class Vault:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._reference_key = self.derived_key("customer reference")
+        # To take a key in costs more than all else: each reference begins with a copy
+        self._referring = hmac.new(self.derived_key("customer reference"), digestmod="sha256")
         self._blinding_key = self.derived_key("blinding")
         self._wrapping = AESGCM(self.derived_key("wrapping of customers' keys"))
         self._unwrapped: dict[str, tuple[bytes, AESGCM]] = {}
@@ -111,7 +112,9 @@ class Vault:
 
     def ref(self, customer_id: str) -> str:
         """Return the reference a customer stands under: 22 letters that tell nothing without the secret."""
-        return _name(hmac.digest(self._reference_key, _bytes(customer_id), "sha256"))
+        keyed = self._referring.copy()
+        keyed.update(_bytes(customer_id))
+        return _name(keyed.digest())
 
     def blind(self, kind: str, *parts: str) -> str:
         """Return a keyed hash of an identifier somebody else has chosen, to find it again by."""
@@ -123,7 +126,8 @@ class Vault:
 
         What was sealed opens for the same ``ref`` and ``about`` (the id of what holds it) alone.
         """
-        key = self._key(connection, ref) or self._new_key(connection, ref)
+        row = connection.execute(_KEY, (ref,)).fetchone()
+        key = self._new_key(connection, ref) if row is None else self._held(ref, row[0])
         if key is None:
             return None
         nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -164,19 +168,20 @@ class Vault:
     def _key(self, connection: sqlite3.Connection, ref: str) -> AESGCM | None:
         """Return the key that stands now; None when there is none, or none any more."""
         row = connection.execute(_KEY, (ref,)).fetchone()
-        if row is None or row[0] is None:
+        return self._held(ref, None if row is None else row[0])
+
+    def _held(self, ref: str, wrapped: bytes | None) -> AESGCM | None:
+        """Return the key of what stands in a customer's row; None when nothing does."""
+        if wrapped is None:
             self._forget(ref)
             return None
-        wrapped: bytes = row[0]
         known = self._unwrapped.get(ref)
         if known is not None and known[0] == wrapped:
             return known[1]
         return self._remember(ref, wrapped, self._unwrap(ref, wrapped))
 
-    def _new_key(self, connection: sqlite3.Connection, ref: str) -> AESGCM | None:
-        """Make a key, unless there was one that is destroyed."""
-        if self.is_erased(connection, ref):
-            return None
+    def _new_key(self, connection: sqlite3.Connection, ref: str) -> AESGCM:
+        """Make the key of a customer who has no row yet."""
         plain, nonce = secrets.token_bytes(_KEY_BYTES), secrets.token_bytes(_NONCE_BYTES)
         wrapped = nonce + self._wrapping.encrypt(nonce, plain, _bytes(ref))
         connection.execute(_ADD_KEY, (ref, wrapped, to_microseconds(utc_now())))

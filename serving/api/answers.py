@@ -136,11 +136,12 @@ def feature_answers(
 
 
 def _feature(facts: CustomerFacts, spec: FeatureSpec, now: datetime) -> FeatureAnswered:
-    as_of = facts.event_times.get(spec.view)
+    as_of, value = facts.event_times.get(spec.view), facts.values.get(spec.name)
+    absent = facts.states.get(spec.name, FeatureState.MISSING)
     return FeatureAnswered(
         name=spec.name,
-        value=facts.values.get(spec.name),
-        state=facts.states.get(spec.name, FeatureState.MISSING),
+        value=value,
+        state=absent if value is None else FeatureState.PRESENT,
         as_of=as_of,
         age_seconds=None if as_of is None else (now - as_of).total_seconds(),
         unit=spec.unit,

@@ -29,7 +29,7 @@ from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.decide import CONTACTS, PROPENSITY, SEGMENTATION, seed_of
 from serving.use_cases.question import Question, Stages, customer_of, request_of
-from serving.use_cases.recording import Deliberation, reservation_of
+from serving.use_cases.recording import Deliberation, reservation_of, tracking_ids
 from serving.use_cases.standstill import NOTHING, Standstill
 from serving.use_cases.tracking import Tracking
 
@@ -340,6 +340,7 @@ class Decider:
         question = turn.question
         seed = seed_of(question.decision_id, number)
         decision = choose(view.left, scores, view.history, np.random.default_rng(seed))
+        names = () if self._ask.reserve is None else tracking_ids(question, decision)
         return Deliberation(
             question=question,
             attempt=number,
@@ -348,15 +349,18 @@ class Decider:
             left=view.left,
             scores=scores,
             decision=decision,
-            reservation=None if standing is None else self._reservation(question, decision, standing),
+            tracking_ids=names,
+            reservation=None if standing is None else self._reservation(question, decision, names, standing),
             degraded=() if standing else (CONTACTS,),
         )
 
-    def _reservation(self, question: Question, decision: Decision, standing: Standing) -> Reservation | None:
+    def _reservation(
+        self, question: Question, decision: Decision, names: Sequence[str], standing: Standing
+    ) -> Reservation | None:
         """Return what the answer takes; None for a plan, and for an answer that takes nothing."""
         if self._ask.reserve is None:
             return None
-        return reservation_of(self.catalogue, question, decision, standing.version)
+        return reservation_of(self.catalogue, question, decision, names, standing.version)
 
 
 def _under(halt: Standstill, turn: Turn) -> Turn:

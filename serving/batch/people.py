@@ -16,7 +16,7 @@ from serving.use_cases.question import DEFAULT_CONSENT
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_MISSING, _EXPIRED, _PRESENT = FeatureState.MISSING, FeatureState.EXPIRED, FeatureState.PRESENT
+_MISSING, _EXPIRED, _MASKED = FeatureState.MISSING, FeatureState.EXPIRED, FeatureState.MASKED
 
 
 class People:
@@ -80,13 +80,13 @@ class People:
         )
 
     def _states(self, place: int, values: Mapping[str, Any]) -> dict[str, FeatureState]:
-        states = {name: _MISSING if value is None else _PRESENT for name, value in values.items()}
-        for name, expired in self._expired.items():
-            if expired[place]:
-                states[name] = _EXPIRED
+        states = {name: _MISSING for name, value in values.items() if value is None}
+        states.update(
+            {name: _EXPIRED for name in states if name in self._expired and self._expired[name][place]}
+        )
         if self._consents is not None:
             hidden = self._masks.names(self._consents[place])
-            states.update({name: FeatureState.MASKED for name in states if name in hidden})
+            states.update({name: _MASKED for name in states if name in hidden})
         return states
 
 

@@ -56,11 +56,17 @@ class Calibration:
         groups, actions
             Group and action id of each row, ``n`` of each.
         """
-        offsets = np.fromiter(
-            (self.offset(group, action) for group, action in zip(groups, actions, strict=True)),
+        return self.shifted(margin, self.offsets(groups, actions))
+
+    def offsets(self, groups: Sequence[str], actions: Sequence[str]) -> NDArray[np.float64]:
+        """Return the offsets of some actions, in log-odds, shape ``(n,)``."""
+        return np.array(
+            [self.offset(group, action) for group, action in zip(groups, actions, strict=True)],
             dtype=np.float64,
-            count=len(margin),
         )
+
+    def shifted(self, margin: NDArray[np.floating[Any]], offsets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return calibrated probabilities of rows whose `offsets` are known, shape ``(n,)``."""
         return sigmoid(self.slope * np.asarray(margin, dtype=np.float64) + self.intercept + offsets)
 
     def offset(self, group: str, action: str) -> float:

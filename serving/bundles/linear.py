@@ -64,54 +64,113 @@ class LinearColumn:
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """The numeric columns side by side, so that all are computed at once; each array is (columns,)."""
+    """The numeric ones of some columns side by side, so that all are computed at once.
+
+    Each array is (numeric columns,); ``index`` is of the columns of a row, ``log`` of these.
+    """
 
     index: NDArray[np.intp]
     log: NDArray[np.intp]
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
-    limit: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
     weight: NDArray[np.float64]
     missing: NDArray[np.float64]
 
     @classmethod
-    def of(cls, columns: Sequence[LinearColumn]) -> Self:
-        numeric = [(index, column) for index, column in enumerate(columns) if not column.category_weights]
+    def of(cls, columns: Sequence[LinearColumn], within: range) -> Self:
+        numeric = [(place, columns[place]) for place in within if not columns[place].category_weights]
         return cls(
-            index=np.array([index for index, _ in numeric], dtype=np.intp),
+            index=np.array([place for place, _ in numeric], dtype=np.intp),
             log=np.array([place for place, (_, column) in enumerate(numeric) if column.log], dtype=np.intp),
             center=np.array([column.center for _, column in numeric]),
             scale=np.array([column.scale for _, column in numeric]),
-            limit=np.array([column.limit for _, column in numeric]),
+            lowest=np.array([-column.limit for _, column in numeric]),
+            highest=np.array([column.limit for _, column in numeric]),
             weight=np.array([column.weight for _, column in numeric]),
             missing=np.array([column.missing_weight for _, column in numeric]),
         )
 
-    def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        # In rows of C order: a row then sums the same alone and among others
-        values = matrix[:, self.index].astype(np.float64, order="C")
-        missing = np.isnan(values)
-        values[missing] = 0.0
-        skewed = values[:, self.log]
-        values[:, self.log] = np.sign(skewed) * np.log1p(np.abs(skewed))
-        parts = self.weight * np.clip((values - self.center) / self.scale, -self.limit, self.limit)
-        total: NDArray[np.float64] = np.where(missing, self.missing, parts).sum(axis=1)
-        return total
+    def parts(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what each column adds to each row's margin, shape ``(n, numeric columns)``."""
+        parts = matrix.take(self.index, axis=1).astype(np.float64)
+        missing = np.isnan(parts)
+        skewed = parts.take(self.log, axis=1)
+        parts[:, self.log] = np.copysign(np.log1p(np.abs(skewed)), skewed)
+        parts -= self.center
+        parts /= self.scale
+        np.maximum(parts, self.lowest, out=parts)
+        np.minimum(parts, self.highest, out=parts)
+        parts *= self.weight
+        np.copyto(parts, self.missing, where=missing)
+        return parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The categorical ones of some columns side by side.
+
+    Parameters
+    ----------
+    index
+        Shape (categorical columns,): their places in a row.
+    weights
+        Shape (categorical columns, categories + 2): the weights of the categories, NaN for a code that no
+        category has, and last the weight where the value is missing.
+    """
+
+    index: NDArray[np.intp]
+    weights: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, columns: Sequence[LinearColumn], within: range) -> Self:
+        index = [place for place in within if columns[place].category_weights]
+        most = max((len(columns[place].category_weights) for place in index), default=0)
+        weights = np.full((len(index), most + 2), np.nan)
+        for row, place in zip(weights, index, strict=True):
+            row[: len(columns[place].category_weights)] = columns[place].category_weights
+            row[-1] = columns[place].missing_weight
+        return cls(np.array(index, dtype=np.intp), weights)
+
+    def parts(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what each column adds to each row's margin, shape ``(n, categorical columns)``."""
+        # A missing code becomes -1: the last
+        codes = np.fmax(matrix.take(self.index, axis=1), -1).astype(np.intp)
+        parts: NDArray[np.float64] = self.weights[np.arange(len(self.index)), codes]
+        return parts
 
 
 @dataclass(frozen=True, slots=True)
 class LinearModel:
-    """A logistic model over the columns of a row layout, in its order."""
+    """A logistic model over the columns of a row layout, in its order.
+
+    Parameters
+    ----------
+    intercept
+        Log-odds of a row whose columns add nothing.
+    columns
+        What each column adds.
+    customer_columns
+        How many of the first columns say the same in all rows of one customer: they are computed once for
+        each. No margin depends on it.
+    """
 
     intercept: float
     columns: tuple[LinearColumn, ...]
-    _numbers: _Numbers = field(init=False, repr=False, compare=False)
+    customer_columns: int = field(default=0, compare=False)
+    _customers: tuple[_Numbers, _Words] = field(init=False, repr=False, compare=False)
+    _others: tuple[_Numbers, _Words] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Lay the numeric columns side by side, once."""
-        object.__setattr__(self, "_numbers", _Numbers.of(self.columns))
+        """Lay the columns side by side, once."""
+        first, columns = self.customer_columns, self.columns
+        for name, within in (("_customers", range(first)), ("_others", range(first, len(columns)))):
+            object.__setattr__(self, name, (_Numbers.of(columns, within), _Words.of(columns, within)))
 
-    def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    def margins(
+        self, matrix: NDArray[np.float32], counts: Sequence[int] | None = None
+    ) -> NDArray[np.float64]:
         """Return log-odds, shape ``(n,)``.
 
         Parameters
@@ -119,15 +178,34 @@ class LinearModel:
         matrix
             Rows as of ``features.rows.request_matrix``, shape ``(n, columns)``: categories as codes,
             missing as NaN.
+        counts
+            How many rows each customer has, one customer after another, none of them 0; None where each row
+            may be another's.
         """
-        total = np.full(len(matrix), self.intercept, dtype=np.float64)
+        if counts is not None and len(counts) == 1:
+            return self._sums(matrix, matrix[:1], None)
+        owner = np.arange(len(matrix)) if counts is None else np.repeat(np.arange(len(counts)), counts)
+        customers = matrix if counts is None else matrix[np.cumsum(counts) - counts]
+        total = np.empty(len(matrix))
         for start in range(0, len(matrix), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
-            total[rows] += self._numbers.margins(matrix[rows])
-        for index, column in enumerate(self.columns):
-            if column.category_weights:
-                total += column.margins(matrix[:, index])
+            whose = owner[rows]
+            first, last = whose[0], whose[-1]
+            total[rows] = self._sums(matrix[rows], customers[first : last + 1], whose - first)
         return total
+
+    def _sums(
+        self, rows: NDArray[np.float32], customers: NDArray[np.float32], whose: NDArray[np.intp] | None
+    ) -> NDArray[np.float64]:
+        """Return log-odds of some rows, each of the customer that ``whose`` says; None where there is one."""
+        (customer_numbers, customer_words), (own_numbers, own_words) = self._customers, self._others
+        numbers = _beside(customer_numbers.parts(customers), whose, own_numbers.parts(rows))
+        words = _beside(customer_words.parts(customers), whose, own_words.parts(rows), before=1)
+        # In rows of C order, and one word after another: a row sums the same alone and among others
+        np.add.reduce(numbers, axis=1, out=words[:, 0])
+        words[:, 0] += self.intercept
+        summed: NDArray[np.float64] = np.add.accumulate(words, axis=1)[:, -1]
+        return summed
 
     def read_as(self) -> str:
         """Return the SHA-256 of the weights as they were read."""
@@ -138,7 +216,7 @@ class LinearModel:
         return {"intercept": self.intercept, "columns": [asdict(column) for column in self.columns]}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Mapping[str, Any], customer_columns: int = 0) -> Self:
         """Read the JSON form."""
         columns: Sequence[Mapping[str, Any]] = data["columns"]
         return cls(
@@ -147,4 +225,16 @@ class LinearModel:
                 LinearColumn(**{**column, "category_weights": tuple(column["category_weights"])})
                 for column in columns
             ),
+            customer_columns,
         )
+
+
+def _beside(
+    shared: NDArray[np.float64], whose: NDArray[np.intp] | None, own: NDArray[np.float64], before: int = 0
+) -> NDArray[np.float64]:
+    """Return what a row's customer adds and what the row itself does, after ``before`` columns left free."""
+    middle = before + shared.shape[1]
+    both = np.empty((len(own), middle + own.shape[1]))
+    both[:, before:middle] = shared if whose is None else shared[whose]
+    both[:, middle:] = own
+    return both

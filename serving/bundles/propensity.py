@@ -92,8 +92,14 @@ class GoldenRows:
 class Margins(Protocol):
     """What turns model rows into log-odds."""
 
-    def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return log-odds, shape ``(n,)``, of rows of shape ``(n, columns)``."""
+    def margins(
+        self, matrix: NDArray[np.float32], counts: Sequence[int] | None = None
+    ) -> NDArray[np.float64]:
+        """Return log-odds, shape ``(n,)``, of rows of shape ``(n, columns)``.
+
+        ``counts``: how many rows each customer has, one customer after another; what a model adds for a
+        customer need then be computed once. None where each row may be another's.
+        """
 
     def read_as(self) -> str:
         """Return the SHA-256 of the model as it was read."""
@@ -105,7 +111,11 @@ class PriorModel:
 
     margin: float
 
-    def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    def margins(
+        self,
+        matrix: NDArray[np.float32],
+        counts: Sequence[int] | None = None,  # noqa: ARG002 - all rows are one to it
+    ) -> NDArray[np.float64]:
         """Return the same log-odds for every row, shape ``(n,)``."""
         return np.full(len(matrix), self.margin, dtype=np.float64)
 
@@ -177,6 +187,18 @@ class PropensityBundle:
         InvariantViolation
             The matrix is not of this layout: xgboost itself would score it all the same.
         """
+        return self.score_rows(matrix, self.calibration.offsets(groups, actions))
+
+    def score_rows(
+        self,
+        matrix: NDArray[np.float32],
+        offsets: NDArray[np.float64],
+        counts: Sequence[int] | None = None,
+    ) -> PropensityScores:
+        """Do the same for rows whose offsets of the calibration are known, one for each.
+
+        ``counts``: how many rows each customer has, one customer after another; no score depends on it.
+        """
         if matrix.ndim != 2 or matrix.shape[1] != len(self.layout.columns) or matrix.dtype != np.float32:
             raise InvariantViolation(
                 f"a {matrix.dtype} matrix of shape {matrix.shape} was scored by a propensity model of "
@@ -184,8 +206,8 @@ class PropensityBundle:
             )
         if not len(matrix):
             return PropensityScores(np.empty(0), np.empty(0))
-        margins = self.model.margins(matrix)
-        return PropensityScores(sigmoid(margins), self.calibration.apply(margins, groups, actions))
+        margins = self.model.margins(matrix, counts)
+        return PropensityScores(sigmoid(margins), self.calibration.shifted(margins, offsets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +282,7 @@ class _Golden:
 
 def write_propensity(bundles: Path, content: PropensityContent, about: About, *, name: str = MODEL) -> Path:
     """Write a propensity bundle, keep its golden predictions, and return its folder."""
-    model = _model(content.kind, content.model)
+    model = _model(content.kind, content.model, content.layout)
     margins = model.margins(content.golden.matrix)
     calibrated = content.calibration.apply(margins, content.golden.groups, content.golden.actions)
     read_as = _read_as(model, content.layout, content.contract, content.calibration)
@@ -314,13 +336,14 @@ def propensity_of(files: BundleFiles, *, proved: bool = False) -> PropensityBund
 
     kind, contents = Kind(files.manifest.kind), files.contents
     try:
+        layout = RowLayout.loads(contents["layout.json"].decode())
         bundle = PropensityBundle(
             folder=files.folder,
             manifest=files.manifest,
-            layout=RowLayout.loads(contents["layout.json"].decode()),
+            layout=layout,
             contract=FeatureContract.loads(contents["contract.json"].decode()),
             calibration=Calibration.from_json(json.loads(contents["calibration.json"])),
-            model=_model(kind, contents[kind.file]),
+            model=_model(kind, contents[kind.file], layout),
         )
         golden = _Golden.loads(contents["golden.json"])
         read_as = {} if proved else _read_as(bundle.model, bundle.layout, bundle.contract, bundle.calibration)
@@ -360,11 +383,13 @@ def _files_of(kind: str) -> frozenset[str] | None:
     return frozenset({Kind(kind).file, "layout.json", "contract.json", "calibration.json", "golden.json"})
 
 
-def _model(kind: Kind, content: bytes) -> Margins:
+def _model(kind: Kind, content: bytes, layout: RowLayout) -> Margins:
     if kind is Kind.XGBOOST:
         return TreeModel(content)
     data: dict[str, Any] = json.loads(content)
-    return LinearModel.from_json(data) if kind is Kind.LOGISTIC else PriorModel(float(data["margin"]))
+    if kind is Kind.LOGISTIC:
+        return LinearModel.from_json(data, layout.customer_columns)
+    return PriorModel(float(data["margin"]))
 
 
 def _read_as(

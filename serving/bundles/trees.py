@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _INTEGERS = (
     "left_children",
@@ -45,7 +45,11 @@ class TreeModel:
         """Number of columns the trees expect."""
         return int(self._booster.num_features())
 
-    def margins(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    def margins(
+        self,
+        matrix: NDArray[np.float32],
+        counts: Sequence[int] | None = None,  # noqa: ARG002 - trees read every row
+    ) -> NDArray[np.float64]:
         """Return log-odds, shape ``(n,)``."""
         scores = self._booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
         return np.asarray(scores, dtype=np.float64)

@@ -9,18 +9,17 @@ means to ``program``; the tests hold it to that.
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 
 from serving.decision.array_steps import ArrayStep, step_over_arrays
-from serving.decision.columns import ColumnType
 from serving.decision.expression import And, ColumnRef, Expression, Or, children
 from serving.decision.program import Program
 from serving.decision.values import Scalar
-from serving.decision.vectors import Floats, Vector, single, stretched
+from serving.decision.vectors import SINGLE, Floats, Vector, single, stretched
 
 _ROW, _KNOWN, _GIVEN = 1, 2, 4
 
@@ -33,12 +32,12 @@ class _Cells(dict[int, Vector]):
         self._steps, self._lifted, self._values = program.steps, program.lifted, values
 
     def __missing__(self, cell: int) -> Vector:
-        step = self._steps.get(cell)
-        if step is None:
-            root, kind = self._lifted[cell]
-            made = single(self._values[root], kind)
+        lifted = self._lifted.get(cell)
+        if lifted is None:
+            made = self._steps[cell](self)
         else:
-            made = step(self)
+            root, single_of = lifted
+            made = single_of(self._values[root])
         self[cell] = made
         return made
 
@@ -58,7 +57,7 @@ class ArrayProgram:
     known
         By cell: constants, known arrays and what is made of them.
     lifted
-        By cell: root of ``rows`` and type of a single value that arrays are combined with.
+        By cell: root of ``rows`` and what makes a vector of a single value that arrays are combined with.
     given
         Cell and name of each array that is given at a run.
     steps
@@ -71,7 +70,7 @@ class ArrayProgram:
     singles: int
     count: int
     known: Mapping[int, Vector]
-    lifted: Mapping[int, tuple[int, ColumnType]]
+    lifted: Mapping[int, tuple[int, Callable[[Scalar], Vector]]]
     given: tuple[tuple[int, str], ...]
     steps: Mapping[int, ArrayStep]
     roots: tuple[int, ...]
@@ -132,6 +131,13 @@ class ArrayProgram:
         given
             The arrays named so, each of shape (count,).
         """
+        values, made = self.run_shortest(row, given)
+        return values, [stretched(one, self.count) for one in made]
+
+    def run_shortest(
+        self, row: Mapping[str, Scalar], given: Mapping[str, Floats] | None = None
+    ) -> tuple[list[Scalar], list[Vector]]:
+        """Return the same, as a vector of no dimension what a single value has decided."""
         values = self.rows.run(row)
         if not self.roots:
             return values, []
@@ -139,7 +145,7 @@ class ArrayProgram:
         for cell, name in self.given:
             cells[cell] = (given or {})[name]
         with np.errstate(all="ignore"):  # what overflows or divides by zero is settled by each step
-            made = [stretched(cells[root], self.count) for root in self.roots]
+            made = [cells[root] for root in self.roots]
         return values[: self.singles], made
 
 
@@ -149,7 +155,7 @@ class _Builder:
     ) -> None:
         self.rows: list[Expression] = list(singles)
         self.known: dict[int, Vector] = {}
-        self.lifted: dict[int, tuple[int, ColumnType]] = {}
+        self.lifted: dict[int, tuple[int, Callable[[Scalar], Vector]]] = {}
         self.given: list[tuple[int, str]] = []
         self.steps: dict[int, ArrayStep] = {}
         self._columns = known
@@ -180,7 +186,7 @@ class _Builder:
         if not flags:
             self.known[cell] = single(Program.of([node]).run({})[0], node.type)
         elif flags == _ROW:
-            self.lifted[cell] = (len(self.rows), node.type)
+            self.lifted[cell] = (len(self.rows), SINGLE[node.type])
             self.rows.append(node)
         elif not isinstance(node, ColumnRef):
             return self._computed(node, flags)

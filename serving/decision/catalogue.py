@@ -13,6 +13,7 @@ from serving.decision.exploration import Exploration
 from serving.decision.formula import Formula
 from serving.decision.greedy import Greedy
 from serving.decision.plan import Plan, make_plan
+from serving.decision.policy import Policy, effective
 from serving.decision.rules import Rule
 
 
@@ -62,6 +63,8 @@ class Catalogue:
         SHA-256 of the canonical content: the policy version. Comments, order and layout do not change it.
     plan
         What is computed once, from the content alone.
+    policy
+        How candidates are ranked and picked for customers in no experiment.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Catalogue:
     holdout: Share | None = None
     digest: str = field(init=False)
     plan: Plan = field(init=False, repr=False, compare=False)
+    policy: Policy = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         content = {
@@ -100,6 +104,7 @@ class Catalogue:
             self.actions, self.contact_policies, self.exclusions, self.outbound, self.timezone
         )
         object.__setattr__(self, "plan", make_plan(self.actions, self.placements, self.rules, contacts))
+        object.__setattr__(self, "policy", effective(self, ()))
 
     @property
     def version(self) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from serving.decision.considered import Funnel
 from serving.decision.decision import Decision, FilledPlacement, Scores
+from serving.decision.exploration import Chance
 from serving.decision.rechecks import Given
 from serving.decision.scoring import Scored, score
 from serving.decision.seats import Seats
@@ -16,9 +15,7 @@ from serving.decision.uniform import Uniform
 from serving.decision.values import History
 
 
-def choose(
-    shortlist: Shortlist, scores: Scores | None, history: History | None, rng: np.random.Generator
-) -> Decision:
+def choose(shortlist: Shortlist, scores: Scores | None, history: History | None, rng: Chance) -> Decision:
     """Fill the slots from the shortlist.
 
     What is forced takes the first slot it fits; mandatory messages the first slots of every placement; then
@@ -36,7 +33,8 @@ def choose(
         gone.
     rng
         The only source of chance: the same seed gives the same decision. One number is drawn per slot that is
-        competed for, one more where the chosen action has several treatments that fit.
+        competed for, unless the policy leaves nothing to chance; one more where the chosen action has several
+        treatments that fit.
 
     Raises
     ------
@@ -63,7 +61,7 @@ def choose(
 
 
 def _filled(
-    shortlist: Shortlist, scored: Scored, history: History | None, rng: np.random.Generator
+    shortlist: Shortlist, scored: Scored, history: History | None, rng: Chance
 ) -> tuple[FilledPlacement, ...]:
     given = Given(shortlist, history)
     exploration = Uniform() if shortlist.allotment.control else shortlist.policy.exploration

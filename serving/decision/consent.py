@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from serving.decision.reasons import Reason
 from serving.decision.values import Consent, Purpose
 
 _BIT = {purpose: 1 << position for position, purpose in enumerate(Purpose)}
+_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,24 +55,32 @@ class ConsentPlan:
         )
 
     def stops(self, consent: Consent | None) -> NDArray[np.int32] | None:
-        """Return per action why it may not be offered, 0 where it may; None when nothing stops.
+        """Return per action why it may not be offered, 0 where it may; None when nothing stops. Read-only.
 
         Parameters
         ----------
         consent
             As the ledger resolved it for the channel that asks; None when the ledger is gone.
         """
-        if consent is None:
-            return np.where(self.marketing, np.int32(Reason.CONSENT_STORE_GONE), np.int32(0))
-        missing = self.all_needs & ~sum(_BIT[purpose] for purpose in consent.purposes)
+        return _stops(self, consent)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _stops(plan: ConsentPlan, consent: Consent | None) -> NDArray[np.int32] | None:
+    """Return ``ConsentPlan.stops``; remembered, for few sets of purposes are ever consented to."""
+    reason = np.zeros(len(plan.needs), dtype=np.int32)
+    if consent is None:
+        reason[plan.marketing] = Reason.CONSENT_STORE_GONE
+    else:
+        missing = plan.all_needs & ~sum(_BIT[purpose] for purpose in consent.purposes)
         if not missing and not consent.opted_out:
             return None
-        reason = np.zeros(len(self.needs), dtype=np.int32)
         if consent.opted_out:
-            reason[~self.obliged] = Reason.OPTED_OUT
+            reason[~plan.obliged] = Reason.OPTED_OUT
         if missing:
-            reason[self.needs & missing > 0] = Reason.NO_CONSENT
-        return reason
+            reason[plan.needs & missing > 0] = Reason.NO_CONSENT
+    reason.flags.writeable = False
+    return reason
 
 
 def _needs(action: Action) -> int:

@@ -46,6 +46,10 @@ class ConsentEntry:
     source: str = ""
 
 
+NOTHING_TOLD = Consent()
+"""What holds where no entry speaks of anything: absent consent is no, but for service."""
+
+
 def resolve(profiles: Iterable[Sequence[ConsentEntry]], *, channel: str, now: datetime) -> Consent:
     """Return what a customer allows on a channel.
 

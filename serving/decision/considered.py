@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, islice
 from typing import overload
 
 import numpy as np
@@ -16,6 +17,9 @@ from serving.decision.policy import Policy
 from serving.decision.reasons import Reason
 from serving.decision.stopped import stop_of
 from serving.decision.values import Scalar, Stage
+
+_STAGE = np.arange(max(Reason) + 1) // 100
+"""The number of each reason's stage, by code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +184,13 @@ class Funnel:
         """Count from the final reasons; both arrays run over the considered candidates."""
         if not len(action):
             return cls(0, 0, 0, 0, 0, 0, 0, 0)
-        furthest = np.zeros(int(action.max()) + 1, dtype=np.int32)
-        np.maximum.at(furthest, action, reason // 100)
-        stopped = np.bincount(furthest, minlength=9)
+        size, furthest = int(np.maximum.reduce(action)) + 1, _STAGE.take(reason)
+        if len(action) > size:  # else each action has one row
+            stages, furthest = furthest, np.zeros(size, dtype=np.intp)
+            np.maximum.at(furthest, action, stages)
         # entry k: how many came beyond stage k; entry 0: all that were looked at
-        beyond = (len(furthest) - np.cumsum(stopped)).tolist()
-        return cls(*beyond[:8])
+        stopped = accumulate(np.bincount(furthest, minlength=9).tolist())
+        return cls(*(size - up_to for up_to in islice(stopped, 8)))
 
 
 def _known(value: float) -> float | None:

@@ -86,31 +86,36 @@ class ContactCheck:
     def take(self, action_index: int) -> None:
         """Register an own pick of the answer: it counts as a live reservation from now on."""
         plan = self._plan
-        if not self._picks:
-            self._used_up = PolicyVerdicts.silent(len(plan.mandatory))
         self._picks.append(action_index)
-        for use in plan.uses:
-            unit = int(use.unit[action_index])
-            if isinstance(use.policy, Limit) and unit >= 0 and use.speaks_on(self._channel):
-                counts = self._counted(use, use.policy)
+        for use, limit, unit in plan.counted[action_index]:
+            if use.speaks_on(self._channel):
+                counts = self._counted(use, limit)
                 counts[unit] = counts.get(unit, 0) + 1
-                if counts[unit] >= use.policy.most:
-                    self._used_up.stop(use.rows(unit), Reason.LIMIT_USED_UP, use.index, counts[unit])
-        for index, members in enumerate(plan.members):
-            if action_index in members:
-                self._used_up.stop(members, Reason.EXCLUDED, index, np.nan)
+                if counts[unit] >= limit.most:
+                    self._close(use.rows(unit), Reason.LIMIT_USED_UP, use.index, counts[unit])
+        for index in plan.excluding[action_index]:
+            self._close(plan.members[index], Reason.EXCLUDED, index, np.nan)
 
     def used_up(self) -> PolicyVerdicts:
         """Return what the answer's own picks have closed so far, the picks themselves left out.
 
         Limits that are full now that were not (mandatory actions go on), and exclusion sets one of which was
-        picked (mandatory actions too). Says nothing about what ``verdicts`` has stopped before.
+        picked (mandatory actions too). Says nothing about what ``verdicts`` has stopped before. While nothing
+        is closed, ``ContactPlan.silent``.
         """
         closed = self._used_up
-        if self._picks:
+        if closed is not self._plan.silent:
             closed.reason[self._picks], closed.policy[self._picks] = 0, -1
             closed.observed[self._picks] = np.nan
         return closed
+
+    def _close(self, rows: NDArray[np.intp], reason: Reason, index: int, observed: float) -> None:
+        """Close some actions, the one just picked among them; where it is alone, nothing is closed."""
+        if len(rows) == 1:
+            return
+        if self._used_up is self._plan.silent:
+            self._used_up = PolicyVerdicts.silent(len(self._plan.mandatory))
+        self._used_up.stop(rows, reason, index, observed)
 
     def _stopped(self, use: PolicyUse) -> tuple[Reason, Mapping[int, float]]:
         """Return the units a policy stops, each with the observed number, and the reason."""

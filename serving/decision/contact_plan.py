@@ -152,6 +152,10 @@ class ContactPlan:
         Contact policies in order of index, without those that govern no action.
     exclusions, members
         The exclusion sets, and the actions of each, by index.
+    counted
+        By action: the limits that count it, and its unit in each.
+    excluding
+        By action: the exclusion sets it is in, by index.
     mandatory
         Shape (n_actions,): whether an action is mandatory: contact policies leave it alone.
     outbound
@@ -162,6 +166,8 @@ class ContactPlan:
         The actions that have a budget or a volume.
     contact_reach, outcome_reach
         How far back contacts and outcomes matter; None where they do not.
+    has_quiet_hours, has_limit_of_none
+        Whether some policy needs no history to stop something.
     silent
         Verdicts that stop nothing; read-only.
     """
@@ -170,12 +176,16 @@ class ContactPlan:
     uses: tuple[PolicyUse, ...]
     exclusions: tuple[Exclusion, ...]
     members: tuple[NDArray[np.intp], ...]
+    counted: tuple[tuple[tuple[PolicyUse, Limit, int], ...], ...]
+    excluding: tuple[tuple[int, ...], ...]
     mandatory: NDArray[np.bool_]
     outbound: frozenset[str]
     timezone: str
     budgets: BudgetPlan
     contact_reach: timedelta | None
     outcome_reach: timedelta | None
+    has_quiet_hours: bool
+    has_limit_of_none: bool
     silent: PolicyVerdicts
 
     def lookback(self, now: datetime) -> Lookback:
@@ -189,11 +199,7 @@ class ContactPlan:
 
     def may_stop_newcomers(self, channel: str) -> bool:
         """Whether a customer without any history can be stopped: by quiet hours or a limit of none."""
-        return any(
-            (isinstance(use.policy, QuietHours) and channel in self.outbound)
-            or (isinstance(use.policy, Limit) and use.policy.most <= 0)
-            for use in self.uses
-        )
+        return self.has_limit_of_none or (self.has_quiet_hours and channel in self.outbound)
 
 
 def make_contact_plan(
@@ -204,17 +210,27 @@ def make_contact_plan(
     timezone: str,
 ) -> ContactPlan:
     """Return the plan for the parts of a catalogue, each in the catalogue's order."""
-    uses = [PolicyUse.of(index, policy, actions) for index, policy in enumerate(policies)]
+    every = [PolicyUse.of(index, policy, actions) for index, policy in enumerate(policies)]
+    uses = [use for use in every if len(use.order)]
+    limits = [(use, use.policy, use.unit.tolist()) for use in uses if isinstance(use.policy, Limit)]
     silent = PolicyVerdicts.silent(len(actions))
     for column in silent:
         column.setflags(write=False)
     return ContactPlan(
         action_index={action.action_id: index for index, action in enumerate(actions)},
-        uses=tuple(use for use in uses if len(use.order)),
+        uses=tuple(uses),
         exclusions=tuple(exclusions),
         members=tuple(
             np.array([i for i, action in enumerate(actions) if one.name in action.exclusions], dtype=np.intp)
             for one in exclusions
+        ),
+        counted=tuple(
+            tuple((use, limit, units[row]) for use, limit, units in limits if units[row] >= 0)
+            for row in range(len(actions))
+        ),
+        excluding=tuple(
+            tuple(index for index, one in enumerate(exclusions) if one.name in action.exclusions)
+            for action in actions
         ),
         mandatory=np.array([action.mandatory is not None for action in actions], dtype=np.bool_),
         outbound=outbound,
@@ -224,6 +240,8 @@ def make_contact_plan(
         outcome_reach=max(
             (_burst_reach(policy) for policy in policies if isinstance(policy, Suppression)), default=None
         ),
+        has_quiet_hours=any(isinstance(use.policy, QuietHours) for use in uses),
+        has_limit_of_none=any(limit.most <= 0 for _, limit, _ in limits),
         silent=silent,
     )
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-import numpy as np
-
 from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
 from serving.decision.decision import Decision, Scores
+from serving.decision.exploration import Chance
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import Customer, History, Request
 
@@ -29,7 +28,7 @@ def decide(  # noqa: PLR0917  # the design's signature
     history: History | None,
     now: datetime,
     scorer: Scorer,
-    rng: np.random.Generator,
+    rng: Chance,
 ) -> Decision:
     """Return ``choose`` of ``shortlist``, with one scorer call between them (none when nothing is left)."""
     left = shortlist(request, catalogue, customer, history, now)

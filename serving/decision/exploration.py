@@ -13,6 +13,33 @@ from numpy.typing import NDArray
 from moment.errors import InvariantViolation
 
 
+class Chance(Protocol):
+    """Where uniform numbers come from; ``numpy.random.Generator`` is one."""
+
+    def random(self) -> float:
+        """Return the next number, in [0, 1)."""
+        ...
+
+
+class Seeded:
+    """The numbers of ``numpy.random.default_rng(seed)``, which is made when the first is drawn.
+
+    To make it takes longer than all that a decision draws from it, and many draw nothing.
+    """
+
+    __slots__ = ("_rng", "_seed")
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._rng: np.random.Generator | None = None
+
+    def random(self) -> float:
+        """Return the next number, in [0, 1)."""
+        if self._rng is None:
+            self._rng = np.random.default_rng(self._seed)
+        return self._rng.random()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Contest:
     """What competes for one slot, or the treatments of one action, in stable order (by id).
@@ -42,16 +69,21 @@ class ActionDistribution:
         Shape (n,), not negative, sums to 1. What is drawn from, exactly.
     error
         Shape (n,): where the probabilities estimate an ideal by simulation, their standard errors; else None.
+    sure
+        The one competitor that has all of it, where a policy leaves nothing to chance by design; else None.
     """
 
     probabilities: NDArray[np.float64]
     error: NDArray[np.float64] | None = None
+    sure: int | None = None
 
-    def draw(self, rng: np.random.Generator) -> int:
+    def draw(self, rng: Chance) -> int:
         """Return the index of one competitor, drawn by inversion from exactly one uniform number.
 
-        A competitor without probability is never drawn.
+        A competitor without probability is never drawn. Where one is sure, nothing is drawn.
         """
+        if self.sure is not None:
+            return self.sure
         cumulative = self.probabilities.cumsum()
         index = int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
         if index < len(cumulative) and self.probabilities[index] > 0:

@@ -41,9 +41,9 @@ class Greedy:
 
     def distribution(self, contest: Contest) -> ActionDistribution:
         """Return all mass on the first of the highest priorities."""
-        probabilities = np.zeros(len(contest.priority))
-        probabilities[np.argmax(contest.priority)] = 1.0
-        return ActionDistribution(probabilities)
+        probabilities, best = np.zeros(len(contest.priority)), int(contest.priority.argmax())
+        probabilities[best] = 1.0
+        return ActionDistribution(probabilities, sure=best)
 
     def chances_within(self, contest: Contest, first: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return the same for many contests end to end; see ``SideBySide``."""

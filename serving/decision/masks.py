@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from serving.decision.values import Consent, Purpose, Scalar
@@ -34,9 +35,9 @@ def masked_names(purposes: Mapping[str, Purpose], consent: Consent | None) -> fr
     return frozenset(name for name, purpose in purposes.items() if purpose not in allowed)
 
 
-def without(values: Mapping[str, T], names: Collection[str]) -> dict[str, T | None]:
+def without(values: Mapping[str, T], names: AbstractSet[str]) -> dict[str, T | None]:
     """Return the values with None for those that must not be seen."""
-    return {name: None if name in names else value for name, value in values.items()}
+    return {**values, **dict.fromkeys(names & values.keys())}
 
 
 def masked_context(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,26 +65,38 @@ class Program:
     Parameters
     ----------
     blank
-        The cells before a run: constants in place, the rest None.
+        The first cells: constants in place, the rest None.
     leaves
-        Per column: its cell, name and type.
+        Per column: its cell among those, name and type, and the class of which every value will do as it is.
     steps
-        Cell and function, in an order in which every input comes first.
+        What computes the other cells one after another: every input comes first.
     roots
         The cell of each expression given to ``of``, in that order; equal ones share one.
     """
 
     blank: tuple[Scalar, ...]
-    leaves: tuple[tuple[int, str, ColumnType], ...]
-    steps: tuple[tuple[int, Step], ...]
+    leaves: tuple[tuple[int, str, ColumnType, type | None], ...]
+    steps: tuple[Step, ...]
     roots: tuple[int, ...]
 
     @classmethod
     def of(cls, expressions: Iterable[Expression]) -> Program:
         """Compile expressions, sharing every equal part."""
-        builder = _Builder()
-        roots = tuple(builder.cell_of(expression) for expression in expressions)
-        return cls(tuple(builder.blank), tuple(builder.leaves), tuple(builder.steps), roots)
+        given = tuple(expressions)
+        nodes = dict.fromkeys(node for expression in given for node in _parts(expression))
+        first = [node for node in nodes if isinstance(node, Literal | ColumnRef)]
+        others = [node for node in nodes if not isinstance(node, Literal | ColumnRef)]
+        cell = {node: number for number, node in enumerate((*first, *others))}
+        return cls(
+            blank=tuple(node.value if isinstance(node, Literal) else None for node in first),
+            leaves=tuple(
+                (cell[node], node.name, node.type, _EXACT.get(node.type))
+                for node in first
+                if isinstance(node, ColumnRef)
+            ),
+            steps=tuple(step_of(node, tuple(cell[child] for child in children(node))) for node in others),
+            roots=tuple(cell[expression] for expression in given),
+        )
 
     def run(self, row: Mapping[str, Scalar]) -> list[Scalar]:
         """Return the value of each expression for one row; a column that is absent or NaN is NULL.
@@ -95,13 +107,23 @@ class Program:
             A value is not of its column's declared type.
         """
         cells = list(self.blank)
-        for cell, name, kind in self.leaves:
+        for cell, name, kind, exact in self.leaves:
             value = row.get(name)
-            if value is not None:
+            if type(value) is exact and value == value:  # noqa: PLR0124  # most are so: without a call
+                cells[cell] = value
+            elif value is not None:
                 cells[cell] = as_type(value, kind, name)
-        for cell, step in self.steps:
-            cells[cell] = step(cells)
+        add = cells.append
+        for step in self.steps:
+            add(step(cells))
         return [cells[root] for root in self.roots]
+
+
+def _parts(node: Expression) -> Iterator[Expression]:
+    """Yield a node's parts, however deep, and itself; each after its own parts."""
+    for child in children(node):
+        yield from _parts(child)
+    yield node
 
 
 def as_type(value: Scalar, kind: ColumnType, name: str) -> Scalar:
@@ -141,28 +163,6 @@ def _whole(value: float) -> int | None:
     return whole if (whole := int(value)) == value else None
 
 
-class _Builder:
-    def __init__(self) -> None:
-        self.blank: list[Scalar] = []
-        self.leaves: list[tuple[int, str, ColumnType]] = []
-        self.steps: list[tuple[int, Step]] = []
-        self._cells: dict[Expression, int] = {}
-
-    def cell_of(self, node: Expression) -> int:
-        known = self._cells.get(node)
-        if known is not None:
-            return known
-        inputs = tuple(self.cell_of(child) for child in children(node))
-        cell = len(self.blank)
-        self._cells[node] = cell
-        self.blank.append(node.value if isinstance(node, Literal) else None)
-        if isinstance(node, ColumnRef):
-            self.leaves.append((cell, node.name, node.type))
-        elif not isinstance(node, Literal):
-            self.steps.append((cell, step_of(node, inputs)))
-        return cell
-
-
 def step_of(node: Expression, inputs: tuple[int, ...]) -> Step:
     """Return what computes a node from the cells of its children, given in their order."""
     match node:
@@ -199,6 +199,17 @@ def _comparison(node: Comparison, left: int, right: int) -> Step:
 
 
 def _all_of(inputs: tuple[int, ...]) -> Step:
+    if len(inputs) == 2:
+        left, right = inputs
+
+        def both(cells: Cells) -> Scalar:
+            first, second = cells[left], cells[right]
+            if first is False or second is False:
+                return False
+            return None if first is None or second is None else True
+
+        return both
+
     def all_of(cells: Cells) -> Scalar:
         truth: bool | None = True
         for cell in inputs:
@@ -213,6 +224,17 @@ def _all_of(inputs: tuple[int, ...]) -> Step:
 
 
 def _any_of(inputs: tuple[int, ...]) -> Step:
+    if len(inputs) == 2:
+        left, right = inputs
+
+        def one_of_two(cells: Cells) -> Scalar:
+            first, second = cells[left], cells[right]
+            if first is True or second is True:
+                return True
+            return None if first is None or second is None else False
+
+        return one_of_two
+
     def any_of(cells: Cells) -> Scalar:
         truth: bool | None = False
         for cell in inputs:

@@ -18,7 +18,7 @@ from serving.decision.program import Program
 from serving.decision.reasons import Reason
 from serving.decision.rules import Rule, Tier
 from serving.decision.values import Scalar
-from serving.decision.vectors import TRUTH, Truths
+from serving.decision.vectors import Truths
 
 _FALSE = {
     Tier.ELIGIBLE: Reason.NOT_ELIGIBLE,
@@ -27,7 +27,9 @@ _FALSE = {
 }
 _HOLDS, _UNKNOWN, _FAILS = 1, 0, -1
 _ANSWERS = (_HOLDS, _UNKNOWN, _FAILS)
-_STEPS_IN_INT8 = 31
+_STEPS_IN_INT8 = 63
+_ANSWER_BYTES = tuple(answer & 0xFF for answer in _ANSWERS)
+_AS_BYTE: Mapping[Scalar, int] = {True: _HOLDS, None: _UNKNOWN, False: _FAILS & 0xFF}
 _OF_TRUTH = np.array([_HOLDS, _FAILS, _UNKNOWN], dtype=np.int8)
 
 
@@ -67,26 +69,40 @@ class RulePlan:
         Each distinct predicate once, the action's own values in place of ``action.*``; for tables.
     predicate
         Shape (n_rows, n_actions): which predicate belongs there; the first is always true.
+    number
+        Shape (n_steps, 1): the rank of each step where it is unknown; where it fails, one more. Earlier steps
+        rank higher, and 0 is the rank of what holds.
     failure, rule
-        Shape (n_steps + 1, n_actions): code of the reason when a step is false (unknown is one more), and id
-        of its rule; the last row is for actions whose steps all hold: 0 and -1.
+        Shape (n_actions, 2 * n_steps + 1): by rank, code of the reason and id of the rule; 0 and -1 where all
+        steps hold.
     weight
         Shape (n_weights, n_actions): factor of each context weight; 1 where there is none.
+    start
+        Shape (n_actions,): where the ranks of each action begin in ``failure`` and ``rule``.
     """
 
     program: ArrayProgram
     answer: NDArray[np.intp]
     predicates: tuple[Expression, ...]
     predicate: NDArray[np.intp]
+    number: NDArray[np.int8 | np.int16]
     failure: NDArray[np.int32]
     rule: NDArray[np.int32]
     weight: NDArray[np.float64]
+    start: NDArray[np.intp]
 
     def ask(self, row: Mapping[str, Scalar]) -> Verdicts:
         """Return what the rules say of each action for one customer and context."""
-        values, arrays = self.program.run(row)
-        single = np.array([*_ANSWERS, *[TRUTH[value] for value in values]], dtype=np.int8)
-        answers = np.concatenate((single, *cast("list[Truths]", arrays))) if arrays else single
+        values, arrays = self.program.run_shortest(row)
+        single = np.frombuffer(bytes((*_ANSWER_BYTES, *map(_AS_BYTE.__getitem__, values))), dtype=np.int8)
+        if not arrays:
+            return self._verdicts(single.take(self.answer))
+        first, count = len(single), len(self.start)
+        answers = np.empty(first + len(arrays) * count, dtype=np.int8)
+        answers[:first] = single
+        # Stretches what is of no dimension
+        for place, truths in enumerate(cast("list[Truths]", arrays)):
+            answers[first + place * count : first + (place + 1) * count] = truths
         return self._verdicts(answers.take(self.answer))
 
     def settle(self, truth: NDArray[np.int8]) -> Verdicts:
@@ -101,19 +117,19 @@ class RulePlan:
 
     def _verdicts(self, grid: NDArray[np.int8]) -> Verdicts:
         """Return what follows from a grid of answers, of shape (..., n_rows, n_actions)."""
-        steps, count = len(self.failure) - 1, grid.shape[-1]
+        steps = len(self.number)
         asked, weights = grid[..., :steps, :], grid[..., steps:, :]
-        # four numbers a step, less the answer: the least is the first that does not hold, and how it does not
-        small = np.dtype(np.int8 if steps <= _STEPS_IN_INT8 else np.int16)
-        number = np.arange(2, 4 * steps + 2, 4, dtype=small)[:, None]
-        beyond = np.multiply(asked == _HOLDS, 4 * steps, dtype=small)
-        first = np.maximum(number - asked, beyond).min(axis=-2, initial=4 * steps)
-        place = (first >> 2).astype(np.intp) * count + np.arange(count)
-        return Verdicts(
-            self.failure.take(place) + ((first & 3) == 2),
-            self.rule.take(place),
-            np.where(weights == _HOLDS, self.weight, 1.0).prod(axis=-2),
-        )
+        # the answer, 1, 0 or -1, from the rank of each step: what holds has none
+        rank = np.maximum.reduce((asked < _HOLDS) * (self.number - asked), axis=-2, initial=0)
+        place = self.start + rank
+        return Verdicts(self.failure.take(place), self.rule.take(place), self._weight(weights))
+
+    def _weight(self, weights: NDArray[np.int8]) -> NDArray[np.float64]:
+        if not len(self.weight):
+            return np.ones((*weights.shape[:-2], len(self.start)))
+        factors = np.where(weights == _HOLDS, self.weight, 1.0)
+        made: NDArray[np.float64] = np.multiply.reduce(factors, axis=-2)
+        return made
 
 
 class _Use(NamedTuple):
@@ -128,19 +144,32 @@ def make_rule_plan(actions: Sequence[Action], rules: Sequence[Rule]) -> RulePlan
     """Return the plan for actions ordered by id and the catalogue's rules."""
     steps = max((len(action.rules) for action in actions), default=0)
     weights = max((len(action.weightings) for action in actions), default=0)
-    failure = np.zeros((steps + 1, len(actions)), dtype=np.int32)
+    failure = np.zeros((len(actions), 2 * steps + 1), dtype=np.int32)
     rule = np.full(failure.shape, -1, dtype=np.int32)
     weight = np.ones((weights, len(actions)))
     for column, action in enumerate(actions):
         for step, use in enumerate(action.rules):
-            failure[step, column], rule[step, column] = _FALSE[use.tier], use.rule_id
+            unknown = 2 * (steps - step) - 1
+            rule[column, unknown : unknown + 2] = use.rule_id
+            failure[column, unknown : unknown + 2] = _FALSE[use.tier] + 1, _FALSE[use.tier]
         for step, weighting in enumerate(action.weightings):
             weight[step, column] = weighting.weight
     uses = tuple(_uses(actions, rules, steps))
     shape = (steps + weights, len(actions))
     predicates, predicate = _predicates(actions, uses, shape)
     program, answer = _program(actions, uses, shape)
-    return RulePlan(program, answer, predicates, predicate, failure, rule, weight)
+    number = np.arange(2 * steps - 1, 0, -2, dtype=np.int16)[:, None]
+    return RulePlan(
+        program=program,
+        answer=answer,
+        predicates=predicates,
+        predicate=predicate,
+        number=number.astype(np.int8) if steps <= _STEPS_IN_INT8 else number,
+        failure=failure,
+        rule=rule,
+        weight=weight,
+        start=np.arange(len(actions)) * (2 * steps + 1),
+    )
 
 
 def _uses(actions: Sequence[Action], rules: Sequence[Rule], steps: int) -> Iterator[_Use]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.decision.actions import Candidate
 from serving.decision.decision import FilledPlacement, FillReason, Offer, OfferKind
-from serving.decision.exploration import Contest, Exploration
+from serving.decision.exploration import Chance, Contest, Exploration
 from serving.decision.mandatory import in_turn
 from serving.decision.reasons import Reason
 from serving.decision.rechecks import Doors, Given
@@ -16,6 +17,7 @@ from serving.decision.stopped import taken_off
 from serving.decision.treatments import Field, field_of
 
 _NEUTRAL_WEIGHT = 1.0
+_UNDECIDED = int(Reason.UNDECIDED)
 
 _FILL_REASONS = {
     1: FillReason.NOTHING_AVAILABLE,
@@ -54,8 +56,8 @@ class Seats:
         self._reason, self._rule, self._observed = table.reason[rows], table.rule[rows], table.observed[rows]
         self._propensity, self._priority = table.propensity[rows], table.priority[rows]
         self._doors = Doors(slate.placement.distinct, plan, given)
-        self._undecided = self._reason == Reason.UNDECIDED
-        self._must = None if plan.mandatory is None else plan.mandatory[slate.action]
+        self._undecided: NDArray[np.intp] = (self._reason == _UNDECIDED).nonzero()[0]
+        self._must = None if plan.mandatory is None else plan.mandatory[slate.action[self._undecided]]
         self._shown: list[int] = []
         self._forced: int | None = None
         self._offers: list[Offer] = []
@@ -70,20 +72,20 @@ class Seats:
         """Give the first slots to what must go out."""
         if self._must is None:
             return
-        rows = np.flatnonzero(self._undecided & self._must)
+        rows = self._undecided[self._must]
         lever = self._shortlist.policy.lever[self._slate.candidate[rows]]
         for row in in_turn(rows, self._slate.action[rows], lever).tolist():
             if self._is_open() and not self._doors.closed()[self._slate.action[row]]:
                 self._give(row, OfferKind.MANDATORY, 1.0)
 
-    def arbitrate(self, exploration: Exploration, rng: np.random.Generator) -> None:
+    def arbitrate(self, exploration: Exploration, rng: Chance) -> None:
         """Fill what is open from what competes, then settle the reason of every candidate."""
-        rows = (self._undecided if self._must is None else self._undecided & ~self._must).nonzero()[0]
+        rows = self._undecided if self._must is None else self._undecided[~self._must]
         if len(rows) and self._is_open():
             field = self._field(rows, exploration)
             while self._is_open():
-                left = (~self._doors.closed()[field.action]).nonzero()[0]
-                if not len(left):
+                left = self._doors.left(field.action)
+                if left is not None and not len(left):
                     break
                 row, chance = field.pick(left, rng)
                 self._give(row, OfferKind.ARBITRATED, chance)
@@ -100,20 +102,18 @@ class Seats:
         return len(self._offers) < self._asked.slots
 
     def _field(self, rows: NDArray[np.intp], exploration: Exploration) -> Field:
-        evidence = self._scored.evidence
+        slate = self._slate
         contest = Contest(
-            self._priority[rows],
-            self._propensity[rows],
-            None if evidence is None else evidence[self._scored.position[self._slate.candidate[rows]]],
+            self._priority.take(rows),
+            self._propensity.take(rows),
+            self._scored.evidence_of(slate.candidate.take(rows)),
         )
-        return field_of(exploration, contest, rows, self._slate.action[rows])
+        return field_of(exploration, contest, rows, slate.action.take(rows), several=slate.several)
 
     def _settle(self) -> None:
-        rows = self._undecided.nonzero()[0]
-        why = self._doors.why(self._slate.action[rows])
-        self._reason[rows], self._rule[rows], self._observed[rows] = why
-        shown = self._shown
-        self._reason[shown], self._rule[shown], self._observed[shown] = Reason.SHOWN, -1, np.nan
+        rows = self._undecided
+        self._doors.settle(rows, self._slate.action.take(rows), (self._reason, self._rule, self._observed))
+        self._reason[self._shown] = Reason.SHOWN
         if self._forced is not None:
             forced = self._forced
             self._reason[forced], self._rule[forced], self._observed[forced] = Reason.FORCED, -1, np.nan
@@ -124,27 +124,18 @@ class Seats:
         self._add(row, kind, chance)
 
     def _add(self, row: int, kind: OfferKind, chance: float) -> None:
+        """Add what the catalogue's actions offer, with its numbers where it competed."""
         action, index = int(self._slate.action[row]), int(self._slate.candidate[row])
         competed = kind is OfferKind.ARBITRATED
-        shortlist = self._shortlist
-        candidate = shortlist.catalogue.plan.candidates[index]
-        expires_at, reserved_until = self._slate.placement.lifetime_of(candidate.action, shortlist.now)
-        self._offers.append(
-            Offer(
-                placement=self._asked.name,
-                rank=len(self._offers) + 1,
-                candidate=candidate,
-                kind=kind,
-                raw=float(self._scored.raw[self._scored.position[index]]) if competed else None,
-                propensity=float(self._propensity[row]) if competed else None,
-                value=candidate.action.value,
-                context_weight=float(shortlist.context_weight[action]),
-                lever=float(shortlist.policy.lever[index]),
-                priority=float(self._priority[row]) if competed else None,
-                action_probability=chance,
-                expires_at=expires_at,
-                reserved_until=reserved_until,
-            )
+        self._offer(
+            self._shortlist.catalogue.plan.candidates[index],
+            kind,
+            float(self._shortlist.context_weight[action]),
+            float(self._shortlist.policy.lever[index]),
+            chance,
+            raw=self._scored.raw_of(index) if competed else None,
+            propensity=float(self._propensity[row]) if competed else None,
+            priority=float(self._priority[row]) if competed else None,
         )
 
     def _give_fallback(self) -> None:
@@ -155,20 +146,35 @@ class Seats:
         if not request.stopped.is_empty and taken_off(candidate.action, request.channel, request.stopped):
             return
         self._given.fallbacks.add(candidate.action.action_id)
+        self._offer(candidate, OfferKind.FALLBACK, _NEUTRAL_WEIGHT, candidate.action.lever, 1.0)
+
+    def _offer(
+        self,
+        candidate: Candidate,
+        kind: OfferKind,
+        context_weight: float,
+        lever: float,
+        chance: float,
+        *,
+        raw: float | None = None,
+        propensity: float | None = None,
+        priority: float | None = None,
+    ) -> None:
+        """Fill the next slot."""
         expires_at, reserved_until = self._slate.placement.lifetime_of(candidate.action, self._shortlist.now)
         self._offers.append(
             Offer(
                 placement=self._asked.name,
                 rank=len(self._offers) + 1,
                 candidate=candidate,
-                kind=OfferKind.FALLBACK,
-                raw=None,
-                propensity=None,
+                kind=kind,
+                raw=raw,
+                propensity=propensity,
                 value=candidate.action.value,
-                context_weight=_NEUTRAL_WEIGHT,
-                lever=candidate.action.lever,
-                priority=None,
-                action_probability=1.0,
+                context_weight=context_weight,
+                lever=lever,
+                priority=priority,
+                action_probability=chance,
                 expires_at=expires_at,
                 reserved_until=reserved_until,
             )

@@ -60,6 +60,47 @@ class Slate:
         return _spoken(self, order)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lineup:
+    """The candidates of every requested placement, end to end. All columns are shared and read-only.
+
+    Attributes
+    ----------
+    placements
+        Names of the placements, in the order of the request.
+    placement, candidate, action
+        Shape (n,): index into ``placements``, of each candidate, and of its action.
+    unfit
+        Shape (n,): 0 where the treatment fits, else the code of the reason; None where all fit.
+    unscored
+        Shape (n,): NaN.
+    """
+
+    placements: tuple[str, ...]
+    placement: NDArray[np.intp]
+    candidate: NDArray[np.intp]
+    action: NDArray[np.intp]
+    unfit: NDArray[np.int32] | None
+    unscored: NDArray[np.float64]
+
+
+@lru_cache(maxsize=256)
+def lined_up(slates: tuple[Slate, ...]) -> Lineup:
+    """Return the slates of a request end to end; remembered, for few sets of placements are asked for."""
+    unfit = np.concatenate([slate.unfit for slate in slates])
+    made = Lineup(
+        placements=tuple(slate.placement.name for slate in slates),
+        placement=np.repeat(np.arange(len(slates)), [len(slate.candidate) for slate in slates]),
+        candidate=np.concatenate([slate.candidate for slate in slates]),
+        action=np.concatenate([slate.action for slate in slates]),
+        unfit=unfit if unfit.any() else None,
+        unscored=np.full(len(unfit), np.nan),
+    )
+    for column in (made.placement, made.candidate, made.action, unfit, made.unscored):
+        column.flags.writeable = False
+    return made
+
+
 def make_slate(placement: Placement, actions: Sequence[Action]) -> Slate:
     """Return the slate of a placement; an action without a treatment for it has a row that says so."""
     candidate: list[int] = []

@@ -29,7 +29,7 @@ def before_contact(
     Without a history what is used up is not known: then what has a bound rests at the contact stage.
     """
     spent = None if history is None or not plan.budgets.bounded else plan.budgets.spent(history.used)
-    if spent is not None:
+    if spent is not None and spent is not plan.budgets.room:
         yield Stops(spent[0], observed=spent[1])
     refused = plan.consents.stops(customer.consent)
     if refused is not None:

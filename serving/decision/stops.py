@@ -33,6 +33,8 @@ class Stops(NamedTuple):
 def first_of(size: int, stages: Iterable[Stops]) -> tuple[Column, Column, NDArray[np.float64] | None]:
     """Return per action the reason, number and observation of the first stage that stops it.
 
+    They may be a stage's own: copy before writing.
+
     Parameters
     ----------
     size
@@ -40,15 +42,21 @@ def first_of(size: int, stages: Iterable[Stops]) -> tuple[Column, Column, NDArra
     stages
         In the order of the funnel.
     """
-    reason = np.zeros(size, dtype=np.int32)
-    number = np.full(size, -1, dtype=np.int32)
+    reason: Column | None = None
+    number: Column | None = None
     observed: NDArray[np.float64] | None = None
     for stage in stages:
+        if reason is None:
+            reason, number, observed = stage
+            continue
         new = (reason == 0) & (stage.reason > 0)
-        np.copyto(reason, stage.reason, where=new)
+        reason = np.where(new, stage.reason, reason)
         if stage.number is not None:
-            np.copyto(number, stage.number, where=new)
+            number = np.where(new, stage.number, np.int32(-1) if number is None else number)
         if stage.observed is not None:
-            observed = np.full(size, np.nan) if observed is None else observed
-            np.copyto(observed, stage.observed, where=new)
-    return reason, number, observed
+            observed = np.where(new, stage.observed, np.nan if observed is None else observed)
+    return (
+        np.zeros(size, dtype=np.int32) if reason is None else reason,
+        np.full(size, -1, dtype=np.int32) if number is None else number,
+        observed,
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.decision.exploration import ActionDistribution, Contest, Exploration
+from serving.decision.exploration import ActionDistribution, Chance, Contest, Exploration
 from serving.decision.side_by_side import chances_within, part, sizes_of
 
 
@@ -27,7 +27,7 @@ class Within:
     sizes: NDArray[np.intp]
     chances: NDArray[np.float64]
 
-    def pick(self, action: int, rng: np.random.Generator) -> tuple[int, float]:
+    def pick(self, action: int, rng: Chance) -> tuple[int, float]:
         """Return the treatment picked within an action, and its probability there."""
         first, size = int(self.first[action]), int(self.sizes[action])
         if size == 1:
@@ -65,22 +65,23 @@ class Field:
     rows: NDArray[np.intp]
     several: Within | None = None
 
-    def pick(self, left: NDArray[np.intp], rng: np.random.Generator) -> tuple[int, float]:
+    def pick(self, left: NDArray[np.intp] | None, rng: Chance) -> tuple[int, float]:
         """Return the row picked among the actions left, and its probability.
 
-        One number is drawn for the action, one more where it has several treatments.
+        One number is drawn for the action, one more where it has several treatments; none where the policy
+        leaves nothing to chance.
 
         Parameters
         ----------
         left
-            Their positions, ascending; one at least.
+            Their positions, ascending, one at least; None where all are.
         rng
             The decision's.
         """
-        contest = self.contest if len(left) == len(self.action) else part(self.contest, left)
+        contest = self.contest if left is None else part(self.contest, left)
         between = self.exploration.distribution(contest)
         drawn = between.draw(rng)
-        action, chance = int(left[drawn]), float(between.probabilities[drawn])
+        action, chance = drawn if left is None else int(left[drawn]), float(between.probabilities[drawn])
         if self.several is None:
             return int(self.rows[action]), chance
         treatment, share = self.several.pick(action, rng)
@@ -88,7 +89,12 @@ class Field:
 
 
 def field_of(
-    exploration: Exploration, contest: Contest, rows: NDArray[np.intp], action: NDArray[np.intp]
+    exploration: Exploration,
+    contest: Contest,
+    rows: NDArray[np.intp],
+    action: NDArray[np.intp],
+    *,
+    several: bool = True,
 ) -> Field:
     """Return the field of what competes in a placement.
 
@@ -100,7 +106,11 @@ def field_of(
         The treatments, n of them, ordered by action and id.
     rows, action
         Shape (n,): the row and the action of each.
+    several
+        Whether some action may have more than one.
     """
+    if not several:
+        return Field(exploration, contest, action, rows)
     begins = action[1:] != action[:-1]
     if begins.all():
         return Field(exploration, contest, action, rows)

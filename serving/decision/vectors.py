@@ -86,7 +86,7 @@ def vector(values: Sequence[Scalar], kind: ColumnType) -> Vector:
 
 def single(value: Scalar, kind: ColumnType) -> Vector:
     """Return one value as a vector of no dimension."""
-    return _SINGLE[kind](value)
+    return SINGLE[kind](value)
 
 
 def _single_float(value: Scalar) -> Vector:
@@ -109,12 +109,13 @@ def _single_word(value: Scalar) -> Vector:
 # numpy's scalars do what arrays of no dimension do, and are made faster
 _NAN = np.float64(np.nan)
 _TRUTHS = {value: np.int8(told) for value, told in TRUTH.items()}
-_SINGLE: Mapping[ColumnType, Callable[[Scalar], Vector]] = {
+SINGLE: Mapping[ColumnType, Callable[[Scalar], Vector]] = {
     ColumnType.FLOAT: _single_float,
     ColumnType.BOOL: _single_truth,
     ColumnType.INT: _single_whole,
     ColumnType.STRING: _single_word,
 }
+"""What makes a vector of no dimension, by type."""
 
 
 def is_null(of: Vector) -> Bools:

@@ -24,7 +24,7 @@ class CustomerFacts:
     values
         Every feature of the contract by name; None where missing, expired or masked. Empty when not found.
     states
-        Why each value is as it is.
+        Why each value that is None is so; the others are present.
     event_times
         Per feature view, the time its values are as of, UTC.
     """

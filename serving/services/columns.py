@@ -61,10 +61,7 @@ def facts_of(
         for spec in (*contract, *(also or ()))
     }
     _check_aligned(values, place)
-    states = {
-        name: FeatureState.MISSING if value is None else FeatureState.PRESENT
-        for name, value in values.items()
-    }
+    states = {name: FeatureState.MISSING for name, value in values.items() if value is None}
     return CustomerFacts(found=True, values=values, states=states, event_times={})
 
 

@@ -66,6 +66,11 @@ class Condition:
     rest: float = 0.0
     late: int = 0
 
+    @property
+    def is_untroubled(self) -> bool:
+        """Whether all goes well: a call that begins or goes well changes nothing."""
+        return self.state is State.CLOSED and not self.failures
+
     def admits(self, tolerance: Tolerance, now: float) -> bool:
         """Whether a call may begin."""
         if self.late >= tolerance.late:
@@ -131,6 +136,10 @@ class Breaker:
 
     def admit(self) -> bool:
         """Begin a call, or say that none may begin. A call that has begun ends in one of the next four."""
+        condition = self._condition
+        if condition.is_untroubled and condition.late < self._tolerance.late:
+            # Nothing changes, so nobody need take turns
+            return True
         with self._lock:
             admitted = self._condition.admits(self._tolerance, self._clock())
             if admitted:
@@ -139,6 +148,8 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Note that a call went well."""
+        if self._condition.is_untroubled:
+            return
         with self._lock:
             self._become(self._condition.succeeded())
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from features.contract import FeatureSpec
 from serving.decision.masks import allowed_purposes, masked_names, without
@@ -20,20 +21,43 @@ class FeatureMasks:
 
     def __init__(self, specs: Iterable[FeatureSpec]) -> None:
         self._purposes = {spec.name: Purpose(spec.purpose.value) for spec in specs}
-        self._masked: dict[frozenset[Purpose], frozenset[str]] = {}
+        self._masks: dict[frozenset[Purpose], _Mask] = {}
 
     def names(self, consent: Consent | None) -> frozenset[str]:
         """Return the names of the features that must not be seen."""
-        allowed = allowed_purposes(consent)
-        known = self._masked.get(allowed)
-        if known is None:
-            known = self._masked[allowed] = masked_names(self._purposes, consent)
-        return known
+        return self._mask(consent).names
 
     def __call__(self, facts: CustomerFacts, consent: Consent | None) -> CustomerFacts:
         """Return the facts with None, of state masked, for what is not consented to."""
-        hidden = self.names(consent) & facts.values.keys()
+        mask, values = self._mask(consent), facts.values
+        if len(values) == len(self._purposes) and mask.names.issuperset(facts.states):
+            # All features are there, and of those that may be seen none is absent: the mask as it is
+            if not mask.names:
+                return facts
+            return replace(facts, values={**values, **mask.values}, states=mask.states)
+        hidden = mask.names & values.keys()
         if not hidden:
             return facts
-        states = {**facts.states, **dict.fromkeys(hidden, FeatureState.MASKED)}
-        return replace(facts, values=without(facts.values, hidden), states=states)
+        absent = {**facts.states, **dict.fromkeys(hidden, FeatureState.MASKED)}
+        states = {name: absent[name] for name in values if name in absent}
+        return replace(facts, values=without(values, hidden), states=states)
+
+    def _mask(self, consent: Consent | None) -> _Mask:
+        allowed = allowed_purposes(consent)
+        known = self._masks.get(allowed)
+        if known is None:
+            names = masked_names(self._purposes, consent)
+            known = self._masks[allowed] = _Mask.of([name for name in self._purposes if name in names])
+        return known
+
+
+class _Mask(NamedTuple):
+    """What must not be seen under some consents: names, and what stands for value and state of each."""
+
+    names: frozenset[str]
+    values: Mapping[str, None]
+    states: Mapping[str, FeatureState]
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> _Mask:
+        return cls(frozenset(names), dict.fromkeys(names), dict.fromkeys(names, FeatureState.MASKED))

@@ -120,7 +120,7 @@ class Errand:
             failure = error
             raise Gone(name) from error
         finally:
-            self._settle(name, failure)
+            self._settle(name, breaker, failure)
 
     def ask_or(self, name: str, call: Callable[[], T], default: T) -> T:
         """Do the same; return the default where it is gone."""
@@ -168,11 +168,10 @@ class Errand:
         if self._given_up:
             raise GivenUp("nobody waits for this any more")
 
-    def _settle(self, name: str, failure: Exception | None) -> None:
+    def _settle(self, name: str, breaker: Breaker, failure: Exception | None) -> None:
         """Note how a call ended; the first that fails is told in the log, by its kind alone."""
         with self._lock:
             self._waits_for = None
-            breaker = self._breakers[name]
             if self._given_up:
                 breaker.returned()
             elif failure is None:

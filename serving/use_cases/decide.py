@@ -48,7 +48,7 @@ from serving.use_cases.breakers import Breakers, Tolerance
 from serving.use_cases.consent_masks import FeatureMasks
 from serving.use_cases.deadline import Deadline, Errand, Gone, Hands, recorded, watched
 from serving.use_cases.question import DEFAULT_CONSENT, Question, Stages, customer_of, request_of
-from serving.use_cases.recording import Deliberation, record_of, reservation_of
+from serving.use_cases.recording import Deliberation, record_of, reservation_of, tracking_ids
 from serving.use_cases.tracking import Tracking
 from serving.use_cases.version_set import Live, LiveState, VersionSet
 from serving.use_cases.withdrawal import still_stands
@@ -377,6 +377,7 @@ class Decide:
         seed = seed_of(question.decision_id, number)
         with stages("choose"):
             decision = choose(left, scores, history, np.random.default_rng(seed))
+        names = tracking_ids(question, decision)
         missing = {*question.degraded, *errand.degraded, *(() if standing else (CONTACTS,))}
         return Deliberation(
             question=question,
@@ -386,8 +387,9 @@ class Decide:
             left=left,
             scores=scores,
             decision=decision,
+            tracking_ids=names,
             reservation=reservation_of(
-                catalogue, question, decision, None if standing is None else standing.version
+                catalogue, question, decision, names, None if standing is None else standing.version
             ),
             degraded=tuple(sorted(missing)),
         )

@@ -21,7 +21,6 @@ from serving.decision.values import (
     Contact,
     Customer,
     CustomerId,
-    FeatureState,
     Forced,
     History,
     PastOutcome,
@@ -109,7 +108,7 @@ def facts_of(record: DecisionRecord, told: Personal) -> CustomerFacts:
     return CustomerFacts(
         found=record.profile is ProfileKind.KNOWN,
         values=dict(told.features),  # type: ignore[arg-type]  # JSON knows no tuple of floats alone
-        states={name: told.states.get(name, FeatureState.PRESENT) for name in told.features},
+        states=told.states,
         event_times=told.event_times,
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 from features.contract import FeatureValue
 from serving.decision.catalogue import Catalogue
@@ -39,13 +39,27 @@ class Stages:
     def __init__(self) -> None:
         self.milliseconds: dict[str, float] = {}
 
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
+    def __call__(self, name: str) -> _Stage:
         """Time a stage."""
-        started = time.perf_counter_ns()
-        yield
-        taken = (time.perf_counter_ns() - started) / 1e6
-        self.milliseconds[name] = round(self.milliseconds.get(name, 0.0) + taken, 3)
+        return _Stage(self.milliseconds, name)
+
+
+class _Stage:
+    """Times what is done within it; what fails is not noted."""
+
+    __slots__ = ("_milliseconds", "_name", "_started")
+
+    def __init__(self, milliseconds: dict[str, float], name: str) -> None:
+        self._milliseconds = milliseconds
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter_ns()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            taken = (time.perf_counter_ns() - self._started) / 1e6
+            self._milliseconds[self._name] = round(self._milliseconds.get(self._name, 0.0) + taken, 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,11 +120,11 @@ def customer_of(
     somebody who does not say who they are. What language they speak here is the channel's to say; where it
     does not, it is the one they are known to speak.
     """
-    values = ((name, facts.values[name]) for name in scalars if name in facts.values)
+    values = cast("Mapping[str, Scalar]", facts.values)
     return Customer(
         customer_id=None if ask.customer_id is None else CustomerId(ask.customer_id),
         profile=ProfileKind.KNOWN if facts.found else ProfileKind.NONE,
-        features={name: value for name, value in values if not isinstance(value, tuple)},
+        features={name: values[name] for name in scalars if name in values},
         segment=segment,
         timezone=_word(facts.values.get("timezone")),
         language=ask.language or _word(facts.values.get("language")),

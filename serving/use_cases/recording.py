@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -40,12 +40,19 @@ from serving.use_cases.question import Question
 
 T = TypeVar("T")
 
+_CONTACT = attrgetter(*RecordedContact.__struct_fields__)
+_OUTCOME = attrgetter(*RecordedOutcome.__struct_fields__)
+_COUNTS = attrgetter(*FunnelCounts.__struct_fields__)
+_PRESENT = FeatureState.PRESENT
+_NULL = np.array(None)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deliberation:
     """Everything that went into one attempt to decide, and what came of it.
 
-    `history` is None when nothing could be looked back on, `degraded` then says why.
+    `history` is None when nothing could be looked back on, `degraded` then says why. `tracking_ids` are those
+    of the offers, in their order; empty for a plan, which is not recorded.
     """
 
     question: Question
@@ -55,12 +62,17 @@ class Deliberation:
     left: Shortlist
     scores: Scores | None
     decision: Decision
+    tracking_ids: Sequence[str]
     reservation: Reservation | None
     degraded: tuple[str, ...]
 
 
 def reservation_of(
-    catalogue: Catalogue, question: Question, decision: Decision, version: int | None
+    catalogue: Catalogue,
+    question: Question,
+    decision: Decision,
+    tracking_ids: Sequence[str],
+    version: int | None,
 ) -> Reservation | None:
     """Return what the answer takes, or None for one that takes nothing.
 
@@ -69,7 +81,7 @@ def reservation_of(
     """
     if not question.ask.reserves:
         return None
-    contacts = contacts_of(decision, tracking_ids(question, decision))
+    contacts = contacts_of(decision, tracking_ids)
     charges = catalogue.plan.budgets.charges(contacts, question.back.day)
     if question.ask.customer_id is None:
         charged = {charge.tracking_id for charge in charges}
@@ -133,7 +145,7 @@ def _force(force: Forced | None) -> RecordedForce | None:
 
 
 def _placements(made: Deliberation) -> Iterator[RecordedPlacement]:
-    names = iter(tracking_ids(made.question, made.decision))
+    names = iter(made.tracking_ids)
     contacts = () if made.reservation is None else made.reservation.contacts
     reserved = {contact.tracking_id: contact.reserved_until for contact in contacts}
     for placement in made.decision.placements:
@@ -161,8 +173,7 @@ def _offer(offer: Offer, tracking_id: str, reserved: Mapping[str, datetime]) -> 
 
 
 def _funnel(decision: Decision) -> FunnelCounts:
-    funnel = decision.funnel
-    return FunnelCounts(**{name: getattr(funnel, name) for name in FunnelCounts.__struct_fields__})
+    return FunnelCounts(*_COUNTS(decision.funnel))
 
 
 def _considered(decision: Decision) -> ConsideredColumns:
@@ -173,8 +184,8 @@ def _considered(decision: Decision) -> ConsideredColumns:
         reason=table.reason.tolist(),
         rule=table.rule.tolist(),
         priority=_numbers(table.priority),
-        observed=_unless_all(table.observed, np.nan),
-        context_weight=_unless_all(table.context_weight, 1.0),
+        observed=[] if np.isnan(table.observed).all() else _numbers(table.observed),
+        context_weight=[] if (table.context_weight == 1.0).all() else _numbers(table.context_weight),
     )
 
 
@@ -191,13 +202,9 @@ def _scored(left: Shortlist, scores: Scores | None) -> ScoredColumns:
 
 def _numbers(column: NDArray[np.float64]) -> list[float | None]:
     """Return the column with None for NaN, which JSON has not."""
-    return [None if math.isnan(number) else number for number in column.tolist()]
-
-
-def _unless_all(column: NDArray[np.float64], usual: float) -> list[float | None]:
-    """Return the column, empty where it holds nothing but the usual."""
-    same = np.array_equal(column, np.full_like(column, usual), equal_nan=True)
-    return [] if same else _numbers(column)
+    missing = np.isnan(column)
+    numbers: list[float | None] = (np.where(missing, _NULL, column) if missing.any() else column).tolist()
+    return numbers
 
 
 def _used(history: History | None) -> dict[str, RecordedUsed]:
@@ -219,13 +226,17 @@ def _personal(made: Deliberation) -> Personal:
         customer_id=made.question.ask.customer_id,
         context=dict(left.context),
         features=features,
-        states={name: state for name, state in facts.states.items() if state is not FeatureState.PRESENT},
+        states={name: state for name, state in facts.states.items() if state is not _PRESENT},
         event_times=dict(facts.event_times),
         content=[
             render(offer.candidate, left.customer.features, left.context) for offer in made.decision.offers
         ],
-        contacts=None if history is None else tuple(_plain(one, RecordedContact) for one in history.contacts),
-        outcomes=None if history is None else tuple(_plain(one, RecordedOutcome) for one in history.outcomes),
+        contacts=None
+        if history is None
+        else tuple(RecordedContact(*_CONTACT(one)) for one in history.contacts),
+        outcomes=None
+        if history is None
+        else tuple(RecordedOutcome(*_OUTCOME(one)) for one in history.outcomes),
         purposes=None if consent is None else tuple(sorted(consent.purposes)),
         opted_out=consent is not None and consent.opted_out,
         unit=left.customer.unit,

@@ -148,10 +148,7 @@ CONTRACT = FeatureContract(
 def facts(**values: FeatureValue) -> CustomerFacts:
     """Return a known customer; what is not named is missing."""
     complete: dict[str, FeatureValue] = {spec.name: values.get(spec.name) for spec in CONTRACT}
-    states = {
-        name: FeatureState.MISSING if value is None else FeatureState.PRESENT
-        for name, value in complete.items()
-    }
+    states = {name: FeatureState.MISSING for name, value in complete.items() if value is None}
     return CustomerFacts(True, complete, states, {"profile": SNAPSHOT})
 
 

@@ -30,10 +30,9 @@ def read(population: Population, size: int = 1000, where: str = "") -> list[dict
 def as_served(population: Population, row: dict[str, Any]) -> CustomerRow:
     values = {name: tuple(v) if isinstance(v := row[name], list) else v for name in CUSTOMER_V1.names}
     states = {
-        name: ValueState.PRESENT
-        if value is not None
-        else (ValueState.EXPIRED if row.get(EXPIRED + name) else ValueState.MISSING)
+        name: ValueState.EXPIRED if row.get(EXPIRED + name) else ValueState.MISSING
         for name, value in values.items()
+        if value is None
     }
     times = {view.name: view.as_of for view in population.views if row[f"{view.name}_as_of"] is not None}
     return CustomerRow(row["customer_id"], True, values, states, times)

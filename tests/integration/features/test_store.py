@@ -76,7 +76,7 @@ def test_states_say_why_a_value_is_as_it_is(served: Served, customers: list[str]
         assert later.found
         assert set(row.event_times.values()) == {served.times[-1]}
         for name, value in row.values.items():
-            assert row.states[name] is (ValueState.MISSING if value is None else ValueState.PRESENT)
+            assert row.states.get(name) is (ValueState.MISSING if value is None else None)
             assert later.states[name] is (ValueState.MISSING if value is None else ValueState.EXPIRED)
     assert set(ValueState) == {
         state for rows in (fresh, expired) for row in rows for state in row.states.values()

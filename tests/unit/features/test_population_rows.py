@@ -66,12 +66,9 @@ def test_rows_of_many_are_rows_of_each(crossed: bool) -> None:
     actions = [np.flatnonzero(rng.random(len(ACTIONS)) < 0.5) for _ in chosen]
     encoder = PopulationEncoder(layout, CUSTOMER_V1, ACTIONS)
     found = encoder.matrix(encoder.customers(table(rows)), chosen, actions, CONTEXT)
-    alone = RowEncoder(layout)
+    alone = RowEncoder(layout, ACTIONS)
     expected = np.concatenate(
-        [
-            alone.matrix(rows[row], [ACTIONS[place] for place in own.tolist()], CONTEXT)
-            for row, own in zip(chosen.tolist(), actions, strict=True)
-        ]
+        [alone.matrix(rows[row], own, CONTEXT) for row, own in zip(chosen.tolist(), actions, strict=True)]
     )
     assert found.dtype == np.float32
     assert found.flags.c_contiguous

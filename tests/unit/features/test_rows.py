@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from features.contract import DType, FeatureValue
+from features.crosses import CROSS_INPUTS, ActionCrosses, has_lists
 from features.definitions import CUSTOMER_V1
+from features.layout import CROSS_COLUMNS
 from features.rows import (
     ActionFacts,
     ColumnKind,
@@ -39,6 +41,18 @@ ACTIONS = tuple(
     for place, category in enumerate(CATEGORIES)
 )
 LAYOUT = propensity_layout(CUSTOMER_V1, ACTIONS)
+READ = {
+    "cross_category_days_since": "category_days_since",
+    "cross_category_baskets_90d": "category_baskets_90d",
+    "cross_category_baskets_365d": "category_baskets_365d",
+    "cross_category_spend_365d": "category_spend_365d",
+    "cross_category_coupons_365d": "category_coupon_baskets_365d",
+    "cross_action_presented": "action_presented",
+    "cross_action_answered": "action_answered",
+    "cross_group_presented": "group_presented",
+    "cross_group_answered": "group_answered",
+}
+"""The cross columns that are a list's values as they are."""
 
 
 def some_customer(rng: np.random.Generator) -> dict[str, FeatureValue]:
@@ -106,10 +120,9 @@ def test_training_and_request_agree_on_200_random_rows() -> None:
     actions = [ACTIONS[int(rng.integers(len(ACTIONS)))] for _ in range(200)]
     contexts = [some_context(rng) for _ in range(200)]
     trained = training_frame(as_historical(picked), actions, pd.DataFrame(contexts), LAYOUT)
-    encoder = RowEncoder(LAYOUT)
-    served = np.vstack(
-        [encoder.matrix(*row) for row in zip(picked, ([facts] for facts in actions), contexts, strict=True)]
-    )
+    encoder = RowEncoder(LAYOUT, ACTIONS)
+    places = [np.array([ACTIONS.index(facts)]) for facts in actions]
+    served = np.vstack([encoder.matrix(*row) for row in zip(picked, places, contexts, strict=True)])
     assert tuple(trained.columns) == LAYOUT.names
     assert served.dtype == np.float32
     np.testing.assert_array_equal(codes(trained), served)
@@ -160,21 +173,58 @@ def test_cross_columns_are_the_customers_own_past_with_the_action() -> None:
     assert never["cross_group_answered"] == 0
 
 
+def test_cross_columns_are_read_where_the_actions_names_are_in_the_customers_lists() -> None:
+    rng = np.random.default_rng(8)
+    crossing, named = ActionCrosses(ACTIONS), {key: key.split("_")[0] for key in CROSS_INPUTS[1:]}
+    asked = {"category": "category", "department": "department", "action": "action_id", "group": "group"}
+    absent = {"category_days_since": np.nan}
+    for _ in range(100):
+        customer = some_customer(rng)
+        places = rng.integers(len(ACTIONS), size=7)
+
+        def plainly(feature: str, customer: dict[str, Any] = customer, places: Any = places) -> list[float]:  # noqa: ANN401
+            names, values = customer[f"{named[feature]}_names"], customer[feature]
+            if names is None:
+                return [np.nan] * len(places)
+            found = dict(zip(names, values, strict=True))
+            wanted = [getattr(ACTIONS[place], asked[named[feature]]) for place in places]
+            return [found.get(name, absent.get(feature, 0.0)) for name in wanted]
+
+        found = crossing.values(customer, places)
+        assert tuple(found) == tuple(CROSS_COLUMNS)
+        for cross, feature in READ.items():
+            np.testing.assert_array_equal(found[cross], plainly(feature))
+        listed = cast("tuple[float, ...] | None", customer["category_spend_365d"])
+        spend, whole = plainly("category_spend_365d"), sum(listed or ())
+        share = np.array(spend) / whole if whole else np.full(len(spend), np.nan)
+        np.testing.assert_array_equal(found["cross_category_spend_share"], share)
+
+
+def test_a_customer_without_lists_is_the_same_row_whether_or_not_they_are_looked_for() -> None:
+    customer = some_customer(np.random.default_rng(4)) | dict.fromkeys(CROSS_INPUTS[1:])
+    places = np.arange(len(ACTIONS))
+    assert not has_lists(customer)
+    assert np.isnan(np.array(list(ActionCrosses(ACTIONS).values(customer, places).values()))).all()
+    row = RowEncoder(LAYOUT, ACTIONS).matrix(customer, places, some_context(np.random.default_rng(4)))
+    crossed = [column.source is ColumnSource.CROSS for column in LAYOUT.columns]
+    assert np.isnan(row[:, crossed]).all()
+
+
+def test_columns_may_lie_in_any_order() -> None:
+    rng = np.random.default_rng(9)
+    order = rng.permutation(len(LAYOUT.columns))
+    mixed = RowLayout(tuple(LAYOUT.columns[place] for place in order))
+    customer, context = some_customer(rng), some_context(rng)
+    expected = request_matrix(customer, ACTIONS, context, LAYOUT)[:, order]
+    np.testing.assert_array_equal(request_matrix(customer, ACTIONS, context, mixed), expected)
+
+
 def test_a_customer_nobody_knows_is_all_missing() -> None:
     context = some_context(np.random.default_rng(1)) | {"exposure": "observed"}
     row = request_matrix(None, ACTIONS[1:3], context, LAYOUT)
     for place, column in enumerate(LAYOUT.columns):
         missing = column.source in (ColumnSource.CUSTOMER, ColumnSource.CROSS)
         assert np.isnan(row[:, place]).all() == missing, column.name
-
-
-def test_actions_of_the_same_name_but_other_facts_are_not_confused() -> None:
-    encoder = RowEncoder(LAYOUT)
-    place = LAYOUT.names.index("action_value")
-    other = ActionFacts(ACTIONS[0].action_id, "MEAT", value=99.0)
-    context = dict.fromkeys(_context())
-    assert encoder.matrix(None, [ACTIONS[0]], context)[0, place] == 2.0
-    assert encoder.matrix(None, [other], context)[0, place] == 99.0
 
 
 def test_a_missing_column_is_an_error_that_names_it() -> None:

@@ -13,6 +13,7 @@ from moment.home import Home
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.memory_consents import MemoryConsents
 from serving.adapters.sqlite_consents import SqliteConsents
+from serving.adapters.sqlite_reserving import set_link
 from serving.adapters.vault import Vault
 from serving.decision.consent_ledger import ConsentEntry, ConsentStatus
 from serving.decision.values import Consent, Purpose
@@ -72,6 +73,24 @@ def test_test_traffic_sees_both_and_live_traffic_its_own(ledger: Consents) -> No
     ledger.append([Told("anna", entry(GRANTED, 0))], mode=Mode.LIVE)
     ledger.append([Told("anna", entry(DENIED, 1))], mode=Mode.TEST)
     assert [Purpose.MARKETING in read(ledger, mode).purposes for mode in Mode] == [True, False]
+
+
+def test_whoever_is_linked_with_others_is_bound_by_what_they_told(home: Home) -> None:
+    vault = Vault.open(home)
+    writer = GroupCommit(home.database)
+    ledger = SqliteConsents(home.database, writer, vault)
+    anna, ben, carl = map(vault.ref, ("anna", "ben", "carl"))
+    writer.submit(lambda db: set_link(db, anna, ben, linked=True)).result()
+    writer.submit(lambda db: set_link(db, ben, carl, linked=True)).result()
+    assert read(ledger) == Consent()
+    ledger.append([Told("carl", entry(GRANTED, 0))], mode=Mode.LIVE)
+    assert read(ledger).purposes == {Purpose.SERVICE, Purpose.MARKETING}
+    ledger.append([Told("anna", entry(GRANTED, 1)), Told("ben", entry(DENIED, 0))], mode=Mode.LIVE)
+    assert read(ledger) == Consent()
+    writer.submit(lambda db: set_link(db, anna, ben, linked=False)).result()
+    assert read(ledger).purposes == {Purpose.SERVICE, Purpose.MARKETING}
+    writer.close()
+    ledger.close()
 
 
 def test_no_customer_stands_in_clear(home: Home) -> None:

@@ -149,7 +149,7 @@ def test_facts_tell_states_and_the_time(both: tuple[EventJournal, RealtimeFeatur
     facts = reader.read("anna", mode=Mode.LIVE, now=NOW)
     assert facts.found
     assert facts.event_times == {"realtime": NOW - timedelta(minutes=1)}
-    assert facts.states["views_30m"] == "present"
+    assert "views_30m" not in facts.states
     assert facts.states["last_search_topic"] == "missing"
     assert tuple(facts.values) == reader.contract.names
 

@@ -165,3 +165,38 @@ def test_whatever_happens_it_keeps_its_promises(steps: list[tuple[str, float]]) 
         late -= 1
     watch.at += TOLERANCE.longest_rest
     assert breaker.admit() or breaker.condition.state is State.HALF_OPEN
+
+
+@given(st.lists(st.sampled_from(["admit", "succeeded", "failed", "withdrew", "gave_up", "returned"])))
+def test_a_breaker_becomes_what_its_conditions_say_without_any_short_way(events: list[str]) -> None:
+    watch, plain, changes = Watch(), Condition(), list[bool]()
+    told: list[bool] = []
+    breaker = Breaker(TOLERANCE, watch, told.append)
+    for event in events:
+        watch.at += 0.3
+        was = plain.state
+        match event:
+            case "admit":
+                admitted = plain.admits(TOLERANCE, watch.at)
+                assert breaker.admit() is admitted
+                plain = plain.begun() if admitted else plain
+            case "succeeded":
+                plain = plain.succeeded()
+                breaker.succeeded()
+            case "failed":
+                plain = plain.failed(TOLERANCE, watch.at)
+                breaker.failed()
+            case "withdrew":
+                plain = plain.withdrawn(watch.at)
+                breaker.withdrew()
+            case "gave_up":
+                plain = plain.failed(TOLERANCE, watch.at)
+                plain = replace(plain, late=plain.late + 1)
+                breaker.gave_up()
+            case _:
+                plain = replace(plain, late=plain.late - 1)
+                breaker.returned()
+        assert breaker.condition == plain
+        if event not in ("admit", "withdrew") and plain.state not in (was, State.HALF_OPEN):
+            changes.append(plain.state is State.CLOSED)
+    assert told == changes
