@@ -434,7 +434,8 @@ def _sound(scores: Scores, contenders: int) -> Scores:
     """Return scores that can be decided by; DependencyError when they are garbage."""
     propensity = scores.propensity
     shaped = propensity.shape == scores.raw.shape == (contenders,)
-    if not shaped or np.isnan(propensity).all() or bool(((propensity < 0) | (propensity > 1)).any()):
+    # These pass over NaN, unless there is nothing else
+    if not shaped or not (np.fmin.reduce(propensity) >= 0 and np.fmax.reduce(propensity) <= 1):
         raise DependencyError("the scores of the propensity model make no sense; see whether it is up")
     return scores
 
