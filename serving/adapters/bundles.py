@@ -143,7 +143,7 @@ class BundleScorer:
         return matrix
 
     def _nobody(self, slots: int) -> Scores:
-        """Return the scores of every action for any customer nothing is known of; a model tells them not apart."""
+        """Return the scores of every action for anybody nothing is known of: to a model they are one."""
         scores = self._of_nobody.get(slots)
         if scores is None:
             actions = np.arange(len(self._places))
