@@ -22,6 +22,7 @@ import numpy as np
 from moment.errors import DependencyError, InvalidRequest, InvariantViolation, Overloaded
 from serving.decision.choose import choose
 from serving.decision.decision import Scores
+from serving.decision.exploration import Seeded
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import Consent
 from serving.ports import (
@@ -368,7 +369,7 @@ class Decide:
             scores = self._score(errand, inquiry, left) if number <= ATTEMPTS else None
         seed = seed_of(question.decision_id, number)
         with stages("choose"):
-            decision = choose(left, scores, history, np.random.default_rng(seed))
+            decision = choose(left, scores, history, Seeded(seed))
         names = tracking_ids(question, decision)
         missing = {*question.degraded, *errand.degraded, *(() if standing else (CONTACTS,))}
         return Deliberation(
