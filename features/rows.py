@@ -191,10 +191,7 @@ class RowEncoder:
         """
         matrix = self.of_actions(actions, context)
         if customer is not None:
-            known = self._values[ColumnSource.CUSTOMER]
-            matrix[:, known.places] = known.row(customer)
-            if self.crossed and has_lists(customer):
-                matrix[:, self.places(ColumnSource.CROSS)] = self.crosses(customer, actions)
+            self.tell(matrix, customer, actions)
         return matrix
 
     def of_actions(
@@ -205,6 +202,15 @@ class RowEncoder:
         matrix = self._rows.take(actions, axis=0)
         matrix[:, told.places] = told.row(context)
         return matrix
+
+    def tell(
+        self, matrix: NDArray[np.float32], customer: Mapping[str, FeatureValue], actions: NDArray[np.intp]
+    ) -> None:
+        """Write what is known of a customer into rows about some actions, as `of_actions` returns them."""
+        known = self._values[ColumnSource.CUSTOMER]
+        matrix[:, known.places] = known.row(customer)
+        if self.crossed and has_lists(customer):
+            matrix[:, self.places(ColumnSource.CROSS)] = self.crosses(customer, actions)
 
     def reads_any(self, customer: Mapping[str, FeatureValue]) -> bool:
         """Return whether rows about the customer differ from nobody's: whether they read anything known."""

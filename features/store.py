@@ -68,7 +68,7 @@ class PushedState:
 class FeatureStore:
     """Feast, held to the contract.
 
-    An instance may be shared between threads; online reads then take turns.
+    An instance may be shared between threads: each reads for itself, and those that push take turns.
 
     Parameters
     ----------

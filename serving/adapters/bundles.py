@@ -18,7 +18,7 @@ from serving.bundles.facts import action_facts
 from serving.decision.actions import Action, Candidate
 from serving.decision.decision import Scores
 from serving.decision.values import Scalar
-from serving.ports import NOBODY, CustomerFacts
+from serving.ports import CustomerFacts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +45,14 @@ class ModelRows:
 
     matrix: NDArray[np.float32]
     actions: NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class _Nobody:
+    """What a model is asked of every action for somebody nothing is known of, and what it says."""
+
+    matrix: NDArray[np.float32]
+    scores: Scores
 
 
 class _ActionScores:
@@ -96,7 +104,7 @@ class BundleScorer:
         self._encoder = RowEncoder(bundle.layout, [action_facts(action) for action in actions])
         self._scores = _ActionScores(bundle, actions)
         self._places = {action.action_id: place for place, action in enumerate(actions)}
-        self._of_nobody: dict[int, Scores] = {}
+        self._nobody: dict[int, _Nobody] = {}
 
     @property
     def version(self) -> str:
@@ -113,8 +121,8 @@ class BundleScorer:
         """Score all contenders in one call."""
         actions = self._actions(contenders)
         if not (customer.found and self._encoder.reads_any(customer.values)):
-            nobody = self._nobody(slots)
-            return Scores(raw=nobody.raw[actions], propensity=nobody.propensity[actions])
+            scores = self._of_nobody(slots).scores
+            return Scores(raw=scores.raw[actions], propensity=scores.propensity[actions])
         return self._scores.of(self._matrix(customer, actions, slots), actions, [len(actions)])[0]
 
     def rows(self, customer: CustomerFacts, contenders: Sequence[Candidate], slots: int) -> ModelRows:
@@ -138,18 +146,21 @@ class BundleScorer:
         return np.array(places, dtype=np.intp)
 
     def _matrix(self, customer: CustomerFacts, actions: NDArray[np.intp], slots: int) -> NDArray[np.float32]:
-        matrix = self._encoder.matrix(customer.values if customer.found else None, actions, _context(slots))
-        self._scores.set_windows(matrix, actions)
+        matrix = self._of_nobody(slots).matrix.take(actions, axis=0)
+        if customer.found:
+            self._encoder.tell(matrix, customer.values, actions)
         return matrix
 
-    def _nobody(self, slots: int) -> Scores:
-        """Return the scores of every action for any customer nothing is known of; a model tells them not apart."""
-        scores = self._of_nobody.get(slots)
-        if scores is None:
+    def _of_nobody(self, slots: int) -> _Nobody:
+        """Return what is the same for all customers, made once per number of slots."""
+        nobody = self._nobody.get(slots)
+        if nobody is None:
             actions = np.arange(len(self._places))
-            scores = self._scores.of(self._matrix(NOBODY, actions, slots), actions, [len(actions)])[0]
-            self._of_nobody[slots] = scores
-        return scores
+            matrix = self._encoder.of_actions(actions, _context(slots))
+            self._scores.set_windows(matrix, actions)
+            nobody = _Nobody(matrix, self._scores.of(matrix, actions, [len(actions)])[0])
+            self._nobody[slots] = nobody
+        return nobody
 
 
 class PopulationScorer:

@@ -48,6 +48,8 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         # What is deleted is overwritten: a destroyed key must not lie in a free page
         connection.execute("PRAGMA secure_delete=ON")
+        # Nor in a temporary file: there lay what a savepoint would go back to, for most decisions one each
+        connection.execute("PRAGMA temp_store=MEMORY")
     except sqlite3.Error as error:
         raise DependencyError(
             f"the operational database {path.name} cannot be opened ({error}); "

@@ -72,9 +72,13 @@ class EpsilonUniform:
     def distribution(self, contest: Contest) -> ActionDistribution:
         """Return the mix; its error is what the base's error leaves of it."""
         base = self.base.distribution(contest)
-        size = len(base.probabilities)
-        probabilities = (1.0 - self.share) * base.probabilities + self.share / size
-        error = None if base.error is None else (1.0 - self.share) * base.error
+        size, rest = len(base.probabilities), 1.0 - self.share
+        if base.sure is None:
+            probabilities = rest * base.probabilities + self.share / size
+        else:
+            probabilities = np.full(size, self.share / size)
+            probabilities[base.sure] += rest
+        error = None if base.error is None else rest * base.error
         return ActionDistribution(probabilities, error)
 
     def chances_within(self, contest: Contest, first: NDArray[np.intp]) -> NDArray[np.float64]:

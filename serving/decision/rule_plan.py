@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -18,18 +19,21 @@ from serving.decision.program import Program
 from serving.decision.reasons import Reason
 from serving.decision.rules import Rule, Tier
 from serving.decision.values import Scalar
-from serving.decision.vectors import Truths
+from serving.decision.vectors import TRUTH, Truths
 
 _FALSE = {
     Tier.ELIGIBLE: Reason.NOT_ELIGIBLE,
     Tier.APPLICABLE: Reason.NOT_APPLICABLE,
     Tier.SUITABLE: Reason.NOT_SUITABLE,
 }
-_HOLDS, _UNKNOWN, _FAILS = 1, 0, -1
-_ANSWERS = (_HOLDS, _UNKNOWN, _FAILS)
+_HOLDS, _UNKNOWN, _FAILS = -128, 0, 1
+"""Answers: what is added to the number of a step; with what holds, no sum is above zero."""
+
 _STEPS_IN_INT8 = 63
-_ANSWER_BYTES = tuple(answer & 0xFF for answer in _ANSWERS)
-_AS_BYTE: Mapping[Scalar, int] = {True: _HOLDS, None: _UNKNOWN, False: _FAILS & 0xFF}
+_ANSWER: Mapping[Scalar, int] = {True: _HOLDS & 0xFF, None: _UNKNOWN, False: _FAILS}
+_TRUTH: Mapping[Scalar, int] = {value: told & 0xFF for value, told in TRUTH.items()}
+"""Both as bytes."""
+
 _OF_TRUTH = np.array([_HOLDS, _FAILS, _UNKNOWN], dtype=np.int8)
 
 
@@ -94,16 +98,22 @@ class RulePlan:
     def ask(self, row: Mapping[str, Scalar]) -> Verdicts:
         """Return what the rules say of each action for one customer and context."""
         values, arrays = self.program.run_shortest(row)
-        single = np.frombuffer(bytes((*_ANSWER_BYTES, *map(_AS_BYTE.__getitem__, values))), dtype=np.int8)
-        if not arrays:
-            return self._verdicts(single.take(self.answer))
-        first, count = len(single), len(self.start)
-        answers = np.empty(first + len(arrays) * count, dtype=np.int8)
-        answers[:first] = single
-        # Stretches what is of no dimension
-        for place, truths in enumerate(cast("list[Truths]", arrays)):
-            answers[first + place * count : first + (place + 1) * count] = truths
-        return self._verdicts(answers.take(self.answer))
+        if arrays:
+            return self._verdicts(
+                _answers(self._truths(values, cast("list[Truths]", arrays)).take(self.answer))
+            )
+        told = bytes([*_ANSWER.values(), *map(_ANSWER.__getitem__, values)])
+        return self._verdicts(np.frombuffer(told, dtype=np.int8).take(self.answer))
+
+    def _truths(self, values: Sequence[Scalar], arrays: Sequence[Truths]) -> Truths:
+        """Return what ``answer`` counts through, as truth; arrays of no dimension are stretched."""
+        told = bytes([*_TRUTH.values(), *map(_TRUTH.__getitem__, values)])
+        first, count = len(told), len(self.start)
+        truths: Truths = np.empty(first + len(arrays) * count, dtype=np.int8)
+        truths[:first] = np.frombuffer(told, dtype=np.int8)
+        for begin, truth in zip(range(first, len(truths), count), arrays, strict=True):
+            truths[begin : begin + count] = truth
+        return truths
 
     def settle(self, truth: NDArray[np.int8]) -> Verdicts:
         """Return what follows from the truth of each predicate: 0 true, 1 false, 2 unknown.
@@ -119,17 +129,23 @@ class RulePlan:
         """Return what follows from a grid of answers, of shape (..., n_rows, n_actions)."""
         steps = len(self.number)
         asked, weights = grid[..., :steps, :], grid[..., steps:, :]
-        # the answer, 1, 0 or -1, from the rank of each step: what holds has none
-        rank = np.maximum.reduce((asked < _HOLDS) * (self.number - asked), axis=-2, initial=0)
-        place = self.start + rank
+        if steps > _STEPS_IN_INT8:
+            asked = np.where(asked == _HOLDS, np.iinfo(np.int16).min, asked.astype(np.int16))
+        place = self.start + np.maximum.reduce(self.number + asked, axis=-2, initial=0)
         return Verdicts(self.failure.take(place), self.rule.take(place), self._weight(weights))
 
     def _weight(self, weights: NDArray[np.int8]) -> NDArray[np.float64]:
         if not len(self.weight):
             return np.ones((*weights.shape[:-2], len(self.start)))
-        factors = np.where(weights == _HOLDS, self.weight, 1.0)
-        made: NDArray[np.float64] = np.multiply.reduce(factors, axis=-2)
-        return made
+        return reduce(
+            np.multiply,
+            [np.where(weights[..., row, :] == _HOLDS, own, 1.0) for row, own in enumerate(self.weight)],
+        )
+
+
+def _answers(truths: Truths) -> NDArray[np.int8]:
+    """Return answers for truths in arithmetic, which is faster than a table for many."""
+    return (truths > 0).view(np.int8) * np.int8(_HOLDS + 1) - truths
 
 
 class _Use(NamedTuple):
@@ -193,13 +209,13 @@ def _program(
     known = action_vectors(actions, arrays)
     program, folded = ArrayProgram.of(singles, arrays, known, len(actions)).without_folded()
     answer = np.zeros(shape, dtype=np.intp)
-    for number, node in enumerate(singles, start=len(_ANSWERS)):
+    for number, node in enumerate(singles, start=len(_ANSWER)):
         for use in of_rule[node]:
             answer[use.row, use.action] = number
-    start = len(_ANSWERS) + len(singles)
+    start = len(_ANSWER) + len(singles)
     for node, truth in zip(arrays, folded, strict=True):
         for use in of_rule[node]:
-            told = start + use.action if truth is None else _HOLDS - int(cast("Truths", truth)[use.action])
+            told = start + use.action if truth is None else 1 - int(cast("Truths", truth)[use.action])
             answer[use.row, use.action] = told
         start += len(actions) if truth is None else 0
     return program, answer

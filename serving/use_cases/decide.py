@@ -23,6 +23,7 @@ import numpy as np
 from moment.errors import DependencyError, InvalidRequest, InvariantViolation, Overloaded
 from serving.decision.choose import choose
 from serving.decision.decision import Scores
+from serving.decision.exploration import Seeded
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import Consent
 from serving.ports import (
@@ -376,7 +377,7 @@ class Decide:
             scores = self._score(errand, inquiry, left) if number <= ATTEMPTS else None
         seed = seed_of(question.decision_id, number)
         with stages("choose"):
-            decision = choose(left, scores, history, np.random.default_rng(seed))
+            decision = choose(left, scores, history, Seeded(seed))
         names = tracking_ids(question, decision)
         missing = {*question.degraded, *errand.degraded, *(() if standing else (CONTACTS,))}
         return Deliberation(
@@ -442,7 +443,8 @@ def _sound(scores: Scores, contenders: int) -> Scores:
     """Return scores that can be decided by; DependencyError when they are garbage."""
     propensity = scores.propensity
     shaped = propensity.shape == scores.raw.shape == (contenders,)
-    if not shaped or np.isnan(propensity).all() or bool(((propensity < 0) | (propensity > 1)).any()):
+    # These pass over NaN, unless there is nothing else
+    if not shaped or not (np.fmin.reduce(propensity) >= 0 and np.fmax.reduce(propensity) <= 1):
         raise DependencyError("the scores of the propensity model make no sense; see whether it is up")
     return scores
 

@@ -16,7 +16,7 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.decision import Decision, Offer, Scores, contacts_of
 from serving.decision.shortlist import Shortlist
 from serving.decision.uniform import Uniform
-from serving.decision.values import FeatureState, Forced, History
+from serving.decision.values import Forced, History
 from serving.ports import Reservation
 from serving.records import (
     Asked,
@@ -43,7 +43,6 @@ T = TypeVar("T")
 _CONTACT = attrgetter(*RecordedContact.__struct_fields__)
 _OUTCOME = attrgetter(*RecordedOutcome.__struct_fields__)
 _COUNTS = attrgetter(*FunnelCounts.__struct_fields__)
-_PRESENT = FeatureState.PRESENT
 _NULL = np.array(None)
 
 
@@ -226,7 +225,7 @@ def _personal(made: Deliberation) -> Personal:
         customer_id=made.question.ask.customer_id,
         context=dict(left.context),
         features=features,
-        states={name: state for name, state in facts.states.items() if state is not _PRESENT},
+        states=dict(facts.states),
         event_times=dict(facts.event_times),
         content=[
             render(offer.candidate, left.customer.features, left.context) for offer in made.decision.offers

@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from features.realtime import Attribute, Event, EventKind
+from features.realtime import EMPTY, Attribute, Event, EventKind
+from features.realtime_features import values
 from features.store import PushedState
 from moment.errors import DependencyError
 from moment.home import Home
@@ -26,7 +29,7 @@ from serving.adapters.database import connect
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.memory_events import MemoryEvents
 from serving.adapters.realtime_push import RealtimePusher
-from serving.adapters.realtime_reader import RealtimeReader
+from serving.adapters.realtime_reader import RealtimeReader, facts_of
 from serving.adapters.sqlite_events import KeptStates, SqliteEvents
 from serving.adapters.sqlite_reserving import set_link
 from serving.adapters.vault import Vault
@@ -152,6 +155,15 @@ def test_facts_tell_states_and_the_time(both: tuple[EventJournal, RealtimeFeatur
     assert "views_30m" not in facts.states
     assert facts.states["last_search_topic"] == "missing"
     assert tuple(facts.values) == reader.contract.names
+
+
+@given(st.timedeltas(timedelta(days=-9000), timedelta(days=9000)).map(lambda ago: NOW - ago))
+def test_without_any_event_the_facts_are_those_of_the_empty_state_whatever_the_time(now: datetime) -> None:
+    facts = facts_of(EMPTY, now)
+    assert facts.values == values(EMPTY, now)
+    assert facts.states == {name: "missing" for name, value in facts.values.items() if value is None}
+    assert not facts.found
+    assert facts.event_times == {}
 
 
 def test_two_processes_and_many_threads_count_each_event_once(home: Home) -> None:

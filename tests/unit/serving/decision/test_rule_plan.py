@@ -222,6 +222,39 @@ def test_thousands_of_customers_settle_by_table_as_they_are_asked_one_by_one(
     assert len(np.unique(table.weight)) > 5
 
 
+@pytest.mark.parametrize("steps", [1, 2, 62, 63, 64, 65, 130])
+@pytest.mark.parametrize("other", ["NOT vulnerable", "action.price > age"])
+def test_the_first_step_that_does_not_hold_counts_however_many_there_are(steps: int, other: str) -> None:
+    """What fails and what is unknown at each step, before steps that hold, fail and are unknown."""
+    columns = {**BANK, "action.price": Column(ColumnType.FLOAT)}
+    made = compiled(["age > 1", "age < 1", "balance > 1", other], columns)
+    holds, fails, unknown = 0, 1, 2
+    asked = [
+        [holds] * place + [first] + [after] * (steps - place - 1)
+        for place in {0, steps // 2, steps - 1}
+        for first in (fails, unknown)
+        for after in (holds, fails, unknown)
+    ]
+    actions = tuple(
+        replace(
+            action(f"a{number:02}"),
+            attributes={"price": 99.0},
+            rules=tuple(RuleUse(Tier.SUITABLE, Level.ACTION, rule) for rule in rules),
+            weightings=(Weighting(3, 1.5), Weighting(0, 0.1), Weighting(3, 0.7)),
+        )
+        for number, rules in enumerate([*asked, [holds] * steps, []])
+    )
+    row: Row = {"age": 30, "balance": None, "region": "north", "vulnerable": False, "context.hour": 3}
+
+    plan = make_rule_plan(actions, made)
+
+    expected = [one_by_one(one, made, row) for one in actions]
+    assert list(zip(*(each.tolist() for each in plan.ask(row)), strict=True)) == expected
+    truth = [Program.of([one]).run(row)[0] for one in plan.predicates]
+    settled = plan.settle(np.array([2 if one is None else int(not one) for one in truth], dtype=np.int8))
+    assert list(zip(*(each.tolist() for each in settled), strict=True)) == expected
+
+
 def test_what_only_an_action_says_is_a_constant_to_the_table() -> None:
     made = compiled(["action.price > 50", "age > 1"], {**BANK, "action.price": Column(ColumnType.FLOAT)})
     dear, cheap = (

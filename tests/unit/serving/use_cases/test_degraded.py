@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+
+import numpy as np
+import pytest
 
 from moment.errors import DependencyError
 from serving.adapters.memory_contacts import MemoryContacts
@@ -46,6 +50,23 @@ class NoScorer:
         raise DependencyError("the model does not answer")
 
 
+@dataclass(frozen=True)
+class FixedScorer:
+    """A model that says the same whatever it is asked."""
+
+    propensity: tuple[float, ...]
+    version: str = "table"
+
+    def score(
+        self,
+        customer: CustomerFacts,  # noqa: ARG002
+        contenders: Sequence[Candidate],  # noqa: ARG002
+        context: Mapping[str, Scalar],  # noqa: ARG002
+        slots: int,  # noqa: ARG002
+    ) -> Scores:
+        return Scores(np.array(self.propensity), np.array(self.propensity))
+
+
 class GoneContacts(MemoryContacts):
     """A ledger that cannot be read; `asked` counts how often it was tried."""
 
@@ -72,6 +93,18 @@ def test_without_the_model_only_what_needs_no_score_is_left() -> None:
     assert record.degraded == (PROPENSITY,)
     assert shown(record) == [("recall", OfferKind.MANDATORY), ("hello", OfferKind.FALLBACK)]
     assert why(shop, record)["coupon-tea"] is why(shop, record)["new-hours"] is Reason.NOT_SCORED
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1, math.inf])
+def test_scores_that_are_no_probabilities_are_as_none(bad: float) -> None:
+    contenders = len(Shop().decide(caller(), ask()).scored.candidate)
+    assert contenders > 1
+    rest = (math.nan,) * (contenders - 1)
+    for garbage in ((bad, *rest), (*rest, bad), (math.nan, *rest), rest, (0.5, 0.5, *rest)):
+        assert Shop(scorer=FixedScorer(garbage)).decide(caller(), ask()).degraded == (PROPENSITY,)
+    for sound in (0.0, 0.3, 1.0):
+        record = Shop(scorer=FixedScorer((*rest, sound))).decide(caller(), ask())
+        assert (record.degraded, len(record.scored.candidate)) == ((), contenders)
 
 
 def test_what_has_a_budget_rests_while_nobody_can_say_what_is_left_of_it() -> None:
