@@ -1,8 +1,9 @@
 """How long one decision takes: in this process, stage by stage, and over HTTP from a client beside it.
 
 ``python -m benchmarks.decision [--requests 2000]`` on the features and models of ``moment demo``, and a
-database of its own, so that limits begin where they began last time. Everything is on: features from Feast,
-every candidate scored, offers reserved and the record on the disk before the answer. One request at a time.
+database of its own, so that limits begin where they began last time; every customer has consented to what the
+demo's source assumes. Everything is on: features from Feast, every candidate scored, offers reserved and the
+record on the disk before the answer. One request at a time.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
@@ -26,17 +27,23 @@ import numpy as np
 
 from benchmarks import machine
 from moment.home import Home
+from serving.adapters.group_commit import GroupCommit
 from serving.adapters.identifiers import utc_now
+from serving.adapters.sqlite_consents import SqliteConsents
+from serving.adapters.vault import Vault
 from serving.bootstrap import open_all, open_keys
 from serving.bundles.signing import TRUST_FILE
 from serving.child import running_service
-from serving.ports import Scope
+from serving.decision.consent_ledger import ConsentEntry, ConsentStatus
+from serving.decision.values import Purpose
+from serving.ports import Scope, Told
 from serving.records import Mode, dump
 from serving.settings import Settings
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.keys import create_key, revoke_key
 
+MOST_CUSTOMERS = 2400
 _WARM_UP = 50
 
 
@@ -63,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
 
 @contextmanager
 def fresh_home(made: Home) -> Iterator[Home]:
-    """Yield a home with the same features and models, and without any decision yet, on the same disk."""
+    """Yield a home with the same features and models, consents, and no decision yet, on the same disk."""
     with TemporaryDirectory(dir=made.root, prefix="benchmark-") as folder:
         home = Home(Path(folder), made.mlruns)
         for part in (made.bundles, made.feast, made.snapshots, made.lake):
@@ -71,7 +78,23 @@ def fresh_home(made: Home) -> Iterator[Home]:
         # Whose bundles are opened; the secrets of the home stay where they are
         home.keys.mkdir(mode=0o700)
         shutil.copy(made.keys / TRUST_FILE, home.keys)
+        _let_consent(home)
         yield home
+
+
+def _let_consent(home: Home) -> None:
+    """Enter for every customer the consents that the demo's source assumes; without, features are masked."""
+    vault = Vault.open(home)
+    since = datetime(2000, 1, 1, tzinfo=UTC)
+    with closing(GroupCommit(home.database)) as writer:
+        consents = SqliteConsents(home.database, writer, vault)
+        told = [
+            Told(customer, ConsentEntry(purpose, None, ConsentStatus.GRANTED, since, None, since))
+            for customer in customers_of(home, MOST_CUSTOMERS)
+            for purpose in (Purpose.PROFILING, Purpose.MARKETING)
+        ]
+        consents.append(told, mode=Mode.LIVE)
+        consents.close()
 
 
 def in_process(home: Home, requests: int) -> Setting:
@@ -147,7 +170,7 @@ def _ask(address: str, secret: str, setting: Setting, requests: int) -> Iterator
     connection.close()
 
 
-def customers_of(home: Home, most: int = 500) -> tuple[str, ...]:
+def customers_of(home: Home, most: int = MOST_CUSTOMERS) -> tuple[str, ...]:
     """Return ids of so many customers of the lake."""
     import duckdb
 

@@ -39,7 +39,6 @@ from serving.use_cases.keys import create_key
 
 _CONNECTIONS = (1, 8)
 _WARM_UP = 200
-_CUSTOMERS = 2400
 _READY_SECONDS = 120
 
 
@@ -121,9 +120,7 @@ def _moment(home: Home, workers: int, requests: int) -> Iterator[Row]:
             secret = f"Authorization: Bearer {new.secret}"
             return post("/v1/decisions", address[0], json.dumps(asked).encode(), [secret])
 
-        yield from _runs(
-            "Moment", workers, address, [question(one) for one in customers_of(home, _CUSTOMERS)], requests
-        )
+        yield from _runs("Moment", workers, address, [question(one) for one in customers_of(home)], requests)
 
 
 def _usual(home: Home, workers: int, requests: int) -> Iterator[Row]:
@@ -133,7 +130,7 @@ def _usual(home: Home, workers: int, requests: int) -> Iterator[Row]:
             asked = json.dumps({"customer_id": customer, "channel": "web"}).encode()
             return post("/v1/decisions", address[0], asked)
 
-        questions = [question(one) for one in customers_of(home, _CUSTOMERS)]
+        questions = [question(one) for one in customers_of(home)]
         yield from _runs("usual stack", workers, address, questions, requests)
 
 
