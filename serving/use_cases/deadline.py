@@ -224,17 +224,25 @@ class _Job(Generic[T]):
 class Hands:
     """A few threads. One that hangs is replaced while it does, and never keeps the process from ending.
 
+    Python runs one thread at a time. While nothing keeps them waiting, several that pass each other the turn
+    at every question to a store need half as much again as one alone; where a store takes its time they are
+    worth it.
+
     Parameters
     ----------
     size
-        How many work at a time.
+        How many work at a time, at most.
     name
         What the threads are called.
+    alone
+        Seconds: one thread is left alone with what is to do while it takes up the next thing within them.
     """
 
-    def __init__(self, size: int, name: str = "deciding") -> None:
+    def __init__(self, size: int, name: str = "deciding", alone: float = 0.0) -> None:
         self._size = size
         self._name = name
+        self.alone = alone
+        self._taken_at = 0.0
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
@@ -249,20 +257,20 @@ class Hands:
 
     def wait(self) -> float:
         """Return about how many seconds something handed over now would wait for a thread."""
-        return self._jobs.qsize() * self._seconds / self._size
+        return self._jobs.qsize() * self._seconds / max(1, self._threads - self._stuck)
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         """Have something done; one that is cancelled before it begins is not."""
         job = _Job(work)
         self._jobs.put(job)
-        self._grow()
+        self.hurry()
         return job.future
 
     def stuck(self) -> None:
         """Note that a thread hangs: another takes its place."""
         with self._lock:
             self._stuck += 1
-        self._grow()
+        self.hurry()
 
     def unstuck(self) -> None:
         """Note that one hangs no more: a thread too many ends."""
@@ -274,22 +282,27 @@ class Hands:
         for _ in range(self._threads):
             self._jobs.put(None)
 
-    def _grow(self) -> None:
-        """Begin another thread where none is free for what waits and there may be more."""
+    def hurry(self) -> None:
+        """Let another thread join where what waits is worth one and there may be more."""
         with self._lock:
-            if self._jobs.qsize() <= self._idle or self._threads - self._stuck >= self._size:
+            at_work, now = self._threads - self._stuck, time.monotonic()
+            if self._jobs.qsize() <= self._idle or at_work >= self._size:
+                return
+            if at_work and now - self._taken_at < self.alone:
                 return
             self._threads += 1
             self._idle += 1
+            self._taken_at = now
         threading.Thread(target=self._work, name=self._name, daemon=True).start()
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
             started = time.perf_counter()
             job.run()
-            self._seconds += _SMOOTHING * (time.perf_counter() - started - self._seconds)
+            taken = time.perf_counter() - started
+            self._seconds += _SMOOTHING * (taken - self._seconds)
             with self._lock:
-                if self._threads - self._stuck > self._size:
+                if self._threads - self._stuck > (1 if taken < self.alone else self._size):
                     self._threads -= 1
                     return
                 self._idle += 1
@@ -307,6 +320,7 @@ class Hands:
                 if not ends or not self._jobs.qsize():
                     self._idle -= 1
                     self._threads -= ends
+                    self._taken_at = time.monotonic()
                     return job
 
 
@@ -323,7 +337,7 @@ async def watched(work: Callable[[Errand], T], hands: Hands, breakers: Breakers,
         errand = Errand(breakers, without)
         future = hands.submit(partial(work, errand))
         try:
-            stuck = await _stuck(errand, future, deadline)
+            stuck = await _stuck(errand, future, hands, deadline)
             if stuck is None:
                 return future.result()
         except MomentError:
@@ -365,13 +379,18 @@ def _replace(hands: Hands, future: Future[T]) -> None:
         future.add_done_callback(lambda _: hands.unstuck())
 
 
-async def _stuck(errand: Errand, future: Future[T], deadline: Deadline) -> str | None:
+async def _stuck(errand: Errand, future: Future[T], hands: Hands, deadline: Deadline) -> str | None:
     """Wait until it is done (None), or return what it has waited for too long."""
     while True:
-        if await _done(future, deadline.patience()):
+        patience = deadline.patience()
+        waits = hands.alone > 0 and not future.running()
+        if waits:
+            patience = hands.alone if patience is None else min(hands.alone, patience)
+        if await _done(future, patience):
             return None
-        stuck = errand.give_up(deadline.fair)
-        if stuck is not None:
+        if waits:
+            hands.hurry()
+        elif (stuck := errand.give_up(deadline.fair)) is not None:
             return stuck
         if deadline.left() == 0:
             if errand.abandon(deadline.fair):

@@ -55,7 +55,10 @@ from serving.use_cases.version_set import Live, LiveState, VersionSet
 from serving.use_cases.withdrawal import still_stands
 
 HANDS = 4
-"""How many decisions a process works on at a time: while one waits for a store, others go on."""
+"""How many decisions a process works on at a time, at most: while one waits for a store, others go on."""
+
+ALONE = 0.01
+"""So many seconds without taking up another decision, and whoever decides seems to wait for a store."""
 
 ATTEMPTS = 3
 """How often a request is decided before the answer is what needs no looking back."""
@@ -152,7 +155,7 @@ class Decide:
     telemetry: Telemetry = UNTOLD
     seconds: float | None = None
     breakers: Breakers = field(default_factory=lambda: Breakers(of={RECORDS: RECORDING}))
-    hands: Hands = field(default_factory=lambda: Hands(HANDS))
+    hands: Hands = field(default_factory=lambda: Hands(HANDS, alone=ALONE))
     shadowing: Callable[[Live, VersionSet, Deliberation], None] | None = None
     _scalars: tuple[str, ...] = field(init=False)
     _masks: FeatureMasks = field(init=False)

@@ -49,7 +49,7 @@ from serving.settings import Settings
 from serving.use_cases.access import Access
 from serving.use_cases.breakers import Breakers
 from serving.use_cases.deadline import Hands
-from serving.use_cases.decide import HANDS, RECORDING, RECORDS
+from serving.use_cases.decide import ALONE, HANDS, RECORDING, RECORDS
 from serving.use_cases.desk import Desk
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.keys import create_key
@@ -162,7 +162,7 @@ class SmallService:
             realtime=None,
             seconds=seconds,
             breakers=Breakers(of={RECORDS: RECORDING}),
-            hands=Hands(HANDS),
+            hands=Hands(HANDS, alone=ALONE),
             **cast("dict[str, Any]", standard | ports),
         )
         self._desk = replace(

@@ -243,6 +243,35 @@ def test_what_is_not_recorded_counts_against_the_store_of_records() -> None:
         Errand(breakers).commit("records", Future)
 
 
+def test_one_thread_is_left_alone_while_nothing_keeps_it() -> None:
+    hands = Hands(4, alone=FOREVER)
+    threads = [hands.submit(threading.get_ident) for _ in range(200)]
+    assert len({one.result(FOREVER) for one in threads}) == 1
+    assert hands.threads == 1
+    hands.close()
+
+
+def test_others_join_while_a_store_takes_its_time_and_leave_when_it_does_not() -> None:
+    hands, at_once, most = Hands(4, alone=0.01), threading.Semaphore(0), Hanging()
+
+    def work(errand: Errand) -> str:
+        at_once.release()
+        return errand.ask_or("features", most, "default")
+
+    async def ask() -> list[str]:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(watched(work, hands, Breakers(), Deadline(FOREVER))) for _ in range(8)]
+            for _ in range(4):
+                assert await asyncio.to_thread(at_once.acquire, timeout=FOREVER)
+            assert hands.threads == 4
+            most.let_go.set()
+        return [one.result() for one in asked]
+
+    asyncio.run(ask())
+    until(lambda: hands.submit(lambda: True).result(FOREVER) and hands.threads == 1)
+    hands.close()
+
+
 def test_what_waits_for_hands_is_estimated() -> None:
     hands, store = Hands(1), Hanging()
     assert hands.wait() == 0
