@@ -4,14 +4,15 @@ Whatever waits goes into one transaction, so that many writes share one flush to
 acknowledged before it. Each has a savepoint of its own: one that cannot be done does not spoil its group.
 
 There is one pen. Who has something to write and finds it free writes there and then, with whatever waits;
-what comes meanwhile is left to a thread of its own. So one writer alone need not wait for another thread to
-wake up, and many share their flushes.
+what comes meanwhile, or while another process writes, is left to a thread of its own. So one writer alone
+need not wait for another thread to wake up, and many share their flushes.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -22,6 +23,9 @@ from moment.errors import DependencyError, MomentError
 from serving.adapters.database import connect
 
 _LARGEST_GROUP = 256
+
+_BUSY_SECONDS, _PAUSE_SECONDS = 5.0, 0.0002
+"""How long another process may write, and when to look again: SQLite itself would sleep for milliseconds."""
 
 T = TypeVar("T")
 
@@ -83,15 +87,15 @@ class GroupCommit:
         return job.future
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Write now, and return a future that is done; where somebody else has the pen, it is as `submit`."""
+        """Write now, and return a future that is done; where somebody else writes, it is as `submit`."""
         job = _Job(work)
         self._waiting.append(job)
         if self._pen.acquire(blocking=False):
             try:
-                self._write_group()
+                self._write_group(patience=0.0)
             finally:
                 self._pen.release()
-        # Whoever had the pen may have taken the last group a moment too early
+        # Another process writes, or whoever had the pen took the last group a moment too early
         if self._waiting:
             self._called.set()
         return job.future
@@ -112,28 +116,30 @@ class GroupCommit:
             self._called.clear()
             while self._waiting:
                 with self._pen:
-                    self._write_group()
+                    self._write_group(_BUSY_SECONDS)
         with self._pen:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
 
-    def _write_group(self) -> None:
-        """Write what waits as one group; whoever calls it has the pen."""
-        group = self._next_group()
-        if not group:
+    def _write_group(self, patience: float) -> None:
+        """Write what waits as one group, unless another process writes for so long; with the pen."""
+        if not self._waiting:
             return
-        self._watch(len(group) + len(self._waiting))
+        self._watch(len(self._waiting))
+        group: list[_Job[Any]] = []
         try:
-            connection = self._connection = self._connection or connect(self._path)
-            connection.execute("BEGIN IMMEDIATE")
+            connection = self._connection = self._connection or _open(self._path)
+            if not _begun(connection, patience):
+                return
+            group = self._next_group()
             for job in group:
                 job.run(connection) if len(group) == 1 else job.run_among(connection)
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told
             if self._connection is not None and self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            for job in group:
+            for job in group or self._next_group():
                 job.refuse(error)
         else:
             for job in group:
@@ -145,6 +151,34 @@ class GroupCommit:
         count = min(len(self._waiting), _LARGEST_GROUP)
         taken = [self._waiting.popleft() for _ in range(count)]
         return [job for job in taken if job.future.set_running_or_notify_cancel()]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = connect(path)
+    connection.execute("PRAGMA busy_timeout=0")  # `_begun` waits itself
+    return connection
+
+
+def _begun(connection: sqlite3.Connection, patience: float) -> bool:
+    """Begin a transaction that writes; False where another process writes, and there is no patience.
+
+    Raises
+    ------
+    sqlite3.OperationalError
+        The database cannot be written to, or somebody has written for longer than there was patience.
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or (patience and time.monotonic() > end):
+                raise
+        else:
+            return True
+        if not patience:
+            return False
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _refusal(error: Exception) -> MomentError:

@@ -92,6 +92,32 @@ def test_what_comes_while_somebody_writes_is_left_to_the_thread_in_one_group(
     assert numbers(path) == [1, 2, 3]
 
 
+def test_while_another_process_writes_it_is_left_to_the_thread(writer: GroupCommit, path: Path) -> None:
+    writer.write(put(0)).result()
+    with closing(connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = [writer.write(put(1)), writer.write(put(2))]
+        given_up = writer.write(put(3))
+        assert not any(one.done() for one in waiting)
+        assert given_up.cancel()
+        other.execute("COMMIT")
+    assert {one.result(FOREVER) for one in waiting} == {"group-commit"}
+    assert numbers(path) == [0, 1, 2]
+
+
+def test_who_waits_for_another_process_too_long_is_refused(
+    writer: GroupCommit, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.adapters.group_commit._BUSY_SECONDS", 0.05)
+    with closing(connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DependencyError, match="locked"):
+            writer.write(put(1)).result(FOREVER)
+        other.execute("COMMIT")
+    writer.write(put(2)).result()
+    assert numbers(path) == [2]
+
+
 def test_one_that_fails_does_not_spoil_its_group(writer: GroupCommit, path: Path) -> None:
     held = Held(writer)
     first, bad, last = writer.submit(put(1)), writer.submit(refuse), writer.submit(put(2))
