@@ -19,15 +19,46 @@ EXAMPLES, SECONDS = (500, 1800) if FULL else (15, 120)
 """How many examples of each call, and when to give up on them."""
 
 
+LINKS = re.compile(r"API Links: +(\d+) covered / (\d+) selected")
+
+
 @pytest.mark.timeout(SECONDS + 200)
 def test_the_service_keeps_to_its_description(server: Server, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"]
+    said = checked(server, tmp_path, EXAMPLES)
+    tested = re.search(r"Tested: (\d+)", said)
+    assert tested is not None
+    assert int(tested[1]) == len(OPERATIONS)
+    for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
+        assert re.search(rf"✅ +{phase}", said), said
+    assert httpx.get(f"{server.url}/livez", trust_env=False).status_code == 200
+
+
+def test_a_decision_is_read_and_reported_on_by_what_its_answer_says(server: Server, tmp_path: Path) -> None:
+    # Among two dozen calls, few scenarios would meet the links of these
+    said = checked(
+        server,
+        tmp_path,
+        EXAMPLES,
+        "--phases",
+        "stateful",
+        "--include-path-regex",
+        "^/v1/(decisions|outcomes)",
+    )
+    links = LINKS.search(said)
+    assert links is not None, said
+    covered, selected = map(int, links.groups())
+    assert covered == selected >= 3, said
+
+
+def checked(server: Server, folder: Path, examples: int, *more: str) -> str:
+    """Return what Schemathesis says of the service, which it found nothing wrong with."""
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", *more]
     command += ["--checks", "all", "--exclude-checks", "positive_data_acceptance", "--seed", "1"]
-    command += ["--max-examples", str(EXAMPLES), "--generation-database", "none"]
+    command += ["--max-examples", str(examples), "--generation-database", "none"]
     command += ["--header", f"Authorization: Bearer {server.key}", "--no-color", "--warnings", "off"]
     done = subprocess.run(
         command,
-        cwd=tmp_path,
+        cwd=folder,
         env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.service.api_checks", "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
@@ -35,15 +66,4 @@ def test_the_service_keeps_to_its_description(server: Server, tmp_path: Path) ->
         timeout=SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    tested = re.search(r"Tested: (\d+)", done.stdout)
-    assert tested is not None
-    assert int(tested[1]) == len(OPERATIONS)
-    for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
-        assert re.search(rf"✅ +{phase}", done.stdout), done.stdout
-    links = re.search(r"API Links: +(\d+) covered / (\d+) selected", done.stdout)
-    assert links is not None
-    covered, selected = map(int, links.groups())
-    assert selected >= 3, done.stdout
-    if FULL:  # a few dozen scenarios over two dozen calls need not meet any link
-        assert covered >= 3, done.stdout
-    assert httpx.get(f"{server.url}/livez", trust_env=False).status_code == 200
+    return done.stdout
