@@ -47,7 +47,8 @@ from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.breakers import Breakers, Tolerance
 from serving.use_cases.consent_masks import FeatureMasks
-from serving.use_cases.deadline import Deadline, Errand, Gone, Hands, recorded, watched
+from serving.use_cases.deadline import Deadline, Errand, Gone, recorded, watched
+from serving.use_cases.hands import Hands
 from serving.use_cases.question import DEFAULT_CONSENT, Question, Stages, customer_of, request_of
 from serving.use_cases.recording import Deliberation, record_of, reservation_of, tracking_ids
 from serving.use_cases.tracking import Tracking

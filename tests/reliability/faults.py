@@ -48,10 +48,10 @@ from serving.records import Mode
 from serving.settings import Settings
 from serving.use_cases.access import Access
 from serving.use_cases.breakers import Breakers
-from serving.use_cases.deadline import Hands
 from serving.use_cases.decide import ALONE, HANDS, RECORDING, RECORDS
 from serving.use_cases.desk import Desk
 from serving.use_cases.events import TakeEvents
+from serving.use_cases.hands import Hands
 from serving.use_cases.keys import create_key
 from serving.use_cases.outcomes import TakeOutcomes
 from serving.use_cases.tracking import LABEL, Tracking

@@ -10,7 +10,8 @@ import pytest
 
 from moment.errors import DependencyError, InvalidRequest, Overloaded
 from serving.use_cases.breakers import Breakers, State, Tolerance
-from serving.use_cases.deadline import Aside, Deadline, Errand, GivenUp, Gone, Hands, recorded, watched
+from serving.use_cases.deadline import Aside, Deadline, Errand, GivenUp, Gone, recorded, watched
+from serving.use_cases.hands import Hands
 
 FOREVER = 60.0
 
