@@ -31,6 +31,7 @@ from serving.worker import Opened, open_all
 
 if TYPE_CHECKING:
     from features.consents import CustomerLedger
+    from serving.adapters.counting import CountsSoon
     from serving.adapters.jwt_tokens import JwtTokens
     from serving.adapters.sqlite_journal import SqliteJournal
     from serving.ports.shadows import ShadowRecords
@@ -100,14 +101,15 @@ def open_tokens(settings: Settings) -> JwtTokens | None:
     )
 
 
-def open_telemetry() -> Telemetry:
+def open_telemetry() -> CountsSoon:
     """Return what counts in a worker, in the folder that BentoML has told it."""
-    from serving.adapters.prometheus import PrometheusTelemetry, set_aside
+    from serving.adapters.counting import CountsSoon
+    from serving.adapters.prometheus import set_aside
 
     folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""))
     if folder.name and folder.is_dir():
         set_aside(folder)
-    return PrometheusTelemetry()
+    return CountsSoon()
 
 
 def open_customer_ledger(home: Home) -> AbstractContextManager[CustomerLedger]:

@@ -82,7 +82,7 @@ class Decisioning:
         from serving.logs import configure
         from serving.tracing import Traced, is_wanted
 
-        telemetry = open_telemetry()
+        self._telemetry = telemetry = open_telemetry()
         self._office = LateOffice(Home.find(), _settings, telemetry)
         self._office.open()
         entrance = Entrance(build(self._office, _settings), _settings.most_in_flight)
@@ -106,6 +106,7 @@ class Decisioning:
     def close(self) -> None:
         """Write what waits to be recorded, and close."""
         self._office.close()
+        self._telemetry.settle()
         if self._traced is not None:
             self._traced.close()
         self._log.close()

@@ -10,7 +10,6 @@ stop, and nothing is degraded. Without the store of records there is no answer: 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -211,8 +210,7 @@ class Decide:
                 attempt = await self._watched(partial(self._again, attempt=attempt), deadline)
             else:
                 record = _settled(ask, entry)
-                # When the answer is on its way: who waits for it need not wait for what is counted
-                asyncio.get_running_loop().call_soon(self._tell, attempt, record)
+                self._tell(attempt, record)
                 return record
 
     def rehearse(self, live: Live | None = None) -> None:

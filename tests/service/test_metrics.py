@@ -12,6 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from serving.adapters.counting import SOON_SECONDS
 from serving.api.problems import KINDS
 from tests.service.conftest import Server
 from tests.service.test_access import decide, is_refused, new_key, send
@@ -25,6 +26,7 @@ def admin(server: Server, path: str = "/metrics", secret: str | None = None) -> 
 
 
 def samples(server: Server) -> Samples:
+    time.sleep(4 * SOON_SECONDS)
     answer = admin(server)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
