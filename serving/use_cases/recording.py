@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -160,7 +161,7 @@ def _offer(offer: Offer, tracking_id: str, reserved: Mapping[str, datetime]) -> 
         tracking_id=tracking_id,
         expires_at=offer.expires_at,
         kind=offer.kind,
-        raw=offer.raw,
+        raw=_finite(offer.raw),
         propensity=offer.propensity,
         value=offer.value,
         context_weight=offer.context_weight,
@@ -200,10 +201,17 @@ def _scored(left: Shortlist, scores: Scores | None) -> ScoredColumns:
 
 
 def _numbers(column: NDArray[np.float64]) -> list[float | None]:
-    """Return the column with None for NaN, which JSON has not."""
-    missing = np.isnan(column)
-    numbers: list[float | None] = (np.where(missing, _NULL, column) if missing.any() else column).tolist()
+    """Return the column with None for NaN and the infinities, which no answer could show."""
+    finite = np.isfinite(column)
+    if np.logical_and.reduce(finite):
+        whole: list[float | None] = column.tolist()
+        return whole
+    numbers: list[float | None] = np.where(finite, column, _NULL).tolist()
     return numbers
+
+
+def _finite(number: float | None) -> float | None:
+    return None if number is None or not math.isfinite(number) else number
 
 
 def _used(history: History | None) -> dict[str, RecordedUsed]:
