@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 class RealtimeReader:
     """The port `RealtimeFeatures` on a feature store.
 
-    The operational database at `path` tells with whom a profile is linked, and has the keys to their states.
+    The operational database tells with whom a profile is linked, and has the keys to their states.
     """
 
-    def __init__(self, store: FeatureStore, path: Path, vault: Vault) -> None:
+    def __init__(self, store: FeatureStore, database: Path | PerThread, vault: Vault) -> None:
         self._store = store
         self._vault = vault
-        self._readers = PerThread(path)
+        self._readers = PerThread.of(database)
 
     @property
     def contract(self) -> FeatureContract:

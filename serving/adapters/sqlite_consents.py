@@ -51,13 +51,13 @@ _Row = tuple[str, str, str, int, int, int, str]
 
 
 class SqliteConsents:
-    """The port `Consents` on the database at `path`; it writes with the process's `writer`.
+    """The port `Consents` on a database; it writes with the process's `writer`.
 
     One who only reads needs none.
     """
 
-    def __init__(self, path: Path, writer: GroupCommit | None, vault: Vault) -> None:
-        self._readers = PerThread(path)
+    def __init__(self, database: Path | PerThread, writer: GroupCommit | None, vault: Vault) -> None:
+        self._readers = PerThread.of(database)
         self._writer = writer
         self._vault = vault
 
