@@ -48,6 +48,8 @@ class RealtimeReader:
             connection = self._readers.get()
             refs, _, _ = identities(connection, self._vault.ref(profile), mode)
             online = self._store.states([online_ref(ref, mode) for ref in refs])
+            if online.count(None) == len(online):
+                return _NOTHING
             states = self._opened(connection, refs, online, mode)
         except MomentError:
             raise

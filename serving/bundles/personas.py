@@ -132,7 +132,8 @@ class Personas:
     def place(self, values: Mapping[str, object]) -> int:
         """Return the index of the nearest centre; the first of equals."""
         apart = self._centres - self.point(values)
-        return int(np.add.reduce(apart * apart, axis=1).argmin())
+        apart *= apart
+        return int(np.add.reduce(apart, 1).argmin())
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
