@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from feast.protos.feast.types.Value_pb2 import Value
@@ -16,10 +16,16 @@ from feast.value_type import ValueType
 
 from features.contract import FeatureValue
 
+Row: TypeAlias = tuple[FeatureValue, ...]
+"""The values of a view under one key, in the order of its features."""
+
 PACKED = "*"
 """Under what name the packed value stands; no feature is called so."""
 
 _MARK_BYTES = 8
+
+_HEAD_BYTES = 8
+"""Feast's message has no more than this before the bytes in it: their tag and length."""
 
 _KINDS: Mapping[ValueType, tuple[str, Any]] = {
     ValueType.BOOL: ("bool_val", bool),
@@ -45,11 +51,12 @@ class PackedView:
         types = {field.name: field.dtype.to_value_type() for field in view.features}
         kinds = {name: _KINDS[of] for name, of in types.items()}
         described = repr([(name, of.name) for name, of in types.items()])
-        self._names = tuple(types)
+        self.names = tuple(types)
+        """The features in their order, which is that of the values in a row."""
         self._fields = tuple((name, field) for name, (field, _) in kinds.items())
         self._mark = hashlib.sha256(described.encode()).digest()[:_MARK_BYTES]
         row: Any = tuple.__class_getitem__(tuple(kind | None for _, kind in kinds.values()))
-        self._decoder: msgspec.msgpack.Decoder[tuple[FeatureValue, ...]] = msgspec.msgpack.Decoder(row)
+        self._decoder: msgspec.msgpack.Decoder[Row] = msgspec.msgpack.Decoder(row)
 
     def plain(self, messages: Mapping[str, Value]) -> dict[str, FeatureValue]:
         """Return what Feast's messages hold; None where there is none, or one of another type."""
@@ -58,18 +65,15 @@ class PackedView:
 
     def pack(self, messages: Mapping[str, Value]) -> Value:
         """Return everything in one; nothing where not all is written, for then it would not be everything."""
-        if not messages.keys() >= set(self._names):
+        if not messages.keys() >= set(self.names):
             return Value()
         row = tuple(self.plain(messages).values())
         return Value(bytes_val=self._mark + msgspec.msgpack.encode(row))
 
-    def unpack(self, value: bytes) -> dict[str, FeatureValue] | None:
+    def unpack(self, value: bytes) -> Row | None:
         """Return what was packed, from the serialized message; None where it was packed otherwise."""
-        packed = Value.FromString(value).bytes_val
-        if not packed.startswith(self._mark):
-            return None
-        row = self._decoder.decode(memoryview(packed)[_MARK_BYTES:])
-        return dict(zip(self._names, row, strict=True))
+        mark = value.find(self._mark, 0, _HEAD_BYTES + _MARK_BYTES)
+        return None if mark < 0 else self._decoder.decode(memoryview(value)[mark + _MARK_BYTES :])
 
 
 def _plain(message: Value, field: str) -> FeatureValue:

@@ -21,9 +21,8 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RegistryConfig, RepoConfig
 from pydantic import StrictStr
 
-from feature_repo.packed import PACKED, PackedView
+from feature_repo.packed import PACKED, PackedView, Row
 from feature_repo.views import PUSHED
-from features.contract import FeatureValue
 from moment.home import Home
 
 _BUSY_SECONDS = 10.0
@@ -136,8 +135,13 @@ class ViewReader:
         self._packed = f"SELECT {', '.join(packed)}"
         self._loose = tuple(map(_FEATURES.format, tables))
 
-    def read(self, entity: str) -> list[dict[str, FeatureValue]]:
-        """Return per view the value of each feature by name; nothing where the view has no row."""
+    @property
+    def names(self) -> list[tuple[str, ...]]:
+        """The features of each view, in the order of their values in a row."""
+        return [view.names for view in self._views]
+
+    def read(self, entity: str) -> list[Row | None]:
+        """Return the row of each view; None where it has none."""
         key, connection = self._key(entity), self._store.reader(self._config)
         found = connection.execute(self._packed, (key, PACKED)).fetchone()
         return [
@@ -194,9 +198,8 @@ def _table(config: RepoConfig, view: Any) -> str:  # noqa: ANN401 - any of Feast
     return name
 
 
-def _rows(
-    connection: sqlite3.Connection, view: PackedView, question: str, key: bytes
-) -> dict[str, FeatureValue]:
+def _rows(connection: sqlite3.Connection, view: PackedView, question: str, key: bytes) -> Row | None:
     """Return what Feast's own rows hold of a view."""
     found = connection.execute(question, (key,)).fetchall()
-    return view.plain({name: Value.FromString(value) for name, value in found}) if found else {}
+    messages = {name: Value.FromString(value) for name, value in found}
+    return tuple(view.plain(messages).values()) if messages else None

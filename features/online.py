@@ -55,11 +55,15 @@ class OnlineRows:
 
     def __init__(self, by_view: Mapping[str, Sequence[FeatureSpec]]) -> None:
         self._views = tuple(_View.of(name, specs) for name, specs in by_view.items())
-        names = [spec.name for specs in by_view.values() for spec in specs]
-        self._nothing: dict[str, FeatureValue] = dict.fromkeys(names)
+        self._names = [name for view in self._views for name in view.names]
+
+    @property
+    def read(self) -> list[tuple[str, ...]]:
+        """What is read of each view, in order: its features and, last, the time they are as of."""
+        return [(*view.names, view.as_of) for view in self._views]
 
     def row(
-        self, customer_id: str, now: datetime, found: Sequence[Mapping[str, FeatureValue]]
+        self, customer_id: str, now: datetime, found: Sequence[Sequence[FeatureValue] | None]
     ) -> CustomerRow:
         """Return one customer's row at a time.
 
@@ -70,15 +74,27 @@ class OnlineRows:
         now
             The time of reading, UTC, by which values expire.
         found
-            Per view, the value of each feature by name; nothing where the view has no row.
+            Per view, what `read` names; None where the view has no row.
         """
-        values, expired = self._nothing.copy(), set[str]()
+        row: list[FeatureValue] = []
+        expired: list[str] = []
         times: dict[str, datetime] = {}
-        for view, row in zip(self._views, found, strict=True):
-            if row:
-                values.update(row)
-                at = times[view.name] = datetime.fromtimestamp(cast("int", values.pop(view.as_of)), UTC)
-                expired.update(view.expired(row, now - at))
+        seconds, at = None, now
+        for view, there in zip(self._views, found, strict=True):
+            if there is None:
+                row += view.nothing
+                continue
+            row += there
+            as_of = row.pop()
+            if as_of != seconds:  # most views are of one time
+                seconds, at = as_of, datetime.fromtimestamp(cast("int", as_of), UTC)
+            times[view.name] = at
+            if now - at > view.shortest:
+                expired += view.expired(there, now - at)
+        values = dict(zip(self._names, row, strict=True))
+        if not expired:
+            missing = {name: ValueState.MISSING for name, value in values.items() if value is None}
+            return CustomerRow(customer_id, bool(times), values, missing, times)
         values.update(dict.fromkeys(expired))
         states = {
             name: ValueState.EXPIRED if name in expired else ValueState.MISSING
@@ -92,17 +108,19 @@ class _View(NamedTuple):
     """One view: the feature by which its age is known, and how old the others may be."""
 
     name: str
+    names: tuple[str, ...]
     as_of: str
-    max_ages: tuple[tuple[str, timedelta], ...]
+    nothing: tuple[None, ...]
+    max_ages: tuple[timedelta, ...]
     shortest: timedelta
 
     @classmethod
     def of(cls, name: str, specs: Sequence[FeatureSpec]) -> _View:
-        max_ages = tuple((spec.name, spec.max_age) for spec in specs)
-        return cls(name, as_of_column(name), max_ages, min(max_age for _, max_age in max_ages))
+        max_ages = tuple(spec.max_age for spec in specs)
+        names = tuple(spec.name for spec in specs)
+        return cls(name, names, as_of_column(name), (None,) * len(names), max_ages, min(max_ages))
 
-    def expired(self, row: Mapping[str, FeatureValue], age: timedelta) -> Sequence[str]:
+    def expired(self, row: Sequence[FeatureValue], age: timedelta) -> list[str]:
         """Return the features of a row that have a value older than it may be."""
-        if age <= self.shortest:
-            return ()
-        return [name for name, max_age in self.max_ages if age > max_age and row[name] is not None]
+        dated = zip(self.names, row, self.max_ages, strict=False)  # a row has its own time, too
+        return [name for name, value, max_age in dated if value is not None and age > max_age]

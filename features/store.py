@@ -377,6 +377,8 @@ class FeatureStore:
         if reader is None:
             views, feast = tuple(self._applied_views().values()), self._feast
             reader = feast.provider.online_store.view_reader(feast.config, views, "customer_id")
+            if reader.names != self._rows.read:
+                raise StepMissing("features were defined anew since Feast was told", run=APPLY_FIRST)
             self._customers = reader
         return reader
 

@@ -6,14 +6,15 @@ chose) is stored apart, sealed with a key of the customer's own: destroying the 
 
 Candidates, reasons and rules are small integers; `catalogue` names the version that gives them their words.
 
-`FORMAT` counts up when the meaning of what is stored changes. What a format adds has a default here, so that
-records of every earlier one are read as they were meant.
+`FORMAT` counts up when what is stored changes, in meaning or in form. What a format adds has a default here,
+so that records of every earlier one are read as they were meant.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -22,11 +23,14 @@ from moment.errors import DependencyError
 from serving.decision.decision import FillReason, OfferKind
 from serving.decision.values import FeatureState, ProfileKind, Purpose, Scalar
 
-FORMAT = 4
+FORMAT = 5
 """The format written. 2 added limits, budgets, experiments, attempts and what they looked back on; 3 keeps
-the request id in the personal part; 4 adds what was stopped, what was approved, and the policy."""
+the request id in the personal part; 4 adds what was stopped, what was approved, and the policy; 5 is
+MessagePack, where all before is JSON: numbers take half the room and a fifth of the time, bit for bit."""
 
 _REQUEST_ID_SEALED = 3
+
+T = TypeVar("T")
 
 RecordedValue = bool | int | float | str | tuple[str | float, ...] | None
 """A feature's value as JSON gives it back, equal to what it was."""
@@ -280,14 +284,26 @@ class _PersonalPart(Struct, frozen=True):
     personal: Personal
 
 
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(DecisionRecord)
-_part_decoder = msgspec.json.Decoder(_PersonalPart)
-_personal_decoder = msgspec.json.Decoder(Personal)
+class PartReader(Generic[T]):
+    """Reads a part of stored records, whichever format it was written in."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._packed = msgspec.msgpack.Decoder(kind)
+        self._json = msgspec.json.Decoder(kind)
+
+    def decode(self, part: bytes) -> T:
+        """Return the part; JSON alone begins with a brace, for MessagePack that would be a number."""
+        return (self._json if part.startswith(b"{") else self._packed).decode(part)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_reader = PartReader(DecisionRecord)
+_part_reader = PartReader(_PersonalPart)
+_personal_reader = PartReader(Personal)
 
 
 def dump(record: DecisionRecord) -> Sealable:
-    """Return the two parts of a record as JSON. What was erased of it stays so."""
+    """Return the two parts of a record as MessagePack. What was erased of it stays so."""
     opened = msgspec.structs.replace(record, format=FORMAT, personal=None, request_id=None)
     part = None if record.personal is None else _PersonalPart(record.request_id, record.personal)
     return Sealable(_encoder.encode(opened), None if part is None else _encoder.encode(part))
@@ -301,7 +317,7 @@ def load(stored: Sealable) -> DecisionRecord:
     DependencyError
         A newer Moment wrote it.
     """
-    record = _decoder.decode(stored.open)
+    record = _reader.decode(stored.open)
     if record.format > FORMAT:
         raise DependencyError(
             f"decision {record.decision_id} is recorded in format {record.format}, this Moment reads up to "
@@ -310,6 +326,6 @@ def load(stored: Sealable) -> DecisionRecord:
     if stored.personal is None:
         return record
     if record.format < _REQUEST_ID_SEALED:
-        return msgspec.structs.replace(record, personal=_personal_decoder.decode(stored.personal))
-    part = _part_decoder.decode(stored.personal)
+        return msgspec.structs.replace(record, personal=_personal_reader.decode(stored.personal))
+    part = _part_reader.decode(stored.personal)
     return msgspec.structs.replace(record, personal=part.personal, request_id=part.request_id)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from features.store import FeatureStore
 from moment.home import Home
+from serving.adapters.database import PerThread
 from serving.adapters.realtime_push import RealtimePusher
 from serving.adapters.realtime_reader import RealtimeReader
 from serving.adapters.sqlite_consents import SqliteConsents
@@ -57,16 +58,18 @@ def open_stores(home: Home, features: FeatureStore, telemetry: Telemetry) -> Sto
     vault = Vault.open(home)
     records = SqliteRecords(home.database, vault)
     records.writer.watched_by(telemetry.waiting)
+    # What every decision reads; the others read seldom, and for themselves
+    deciding = PerThread(home.database)
     # A client of Feast of its own: a push must not keep decisions from reading
     pusher = RealtimePusher(KeptStates(home.database, records.writer), FeatureStore(home).push)
     return Stores(
         vault=vault,
         records=records,
-        ledger=SqliteContacts(home.database, records.writer, vault),
+        ledger=SqliteContacts(deciding, records.writer, vault),
         outcomes=SqliteOutcomes(home.database, records.writer, vault),
-        consents=SqliteConsents(home.database, records.writer, vault),
+        consents=SqliteConsents(deciding, records.writer, vault),
         identities=SqliteIdentities(home.database, records.writer, vault),
-        realtime=RealtimeReader(features, home.database, vault),
+        realtime=RealtimeReader(features, deciding, vault),
         pusher=pusher,
         events=SqliteEvents(records.writer, vault, pusher.announce),
         shadows=SqliteShadows(home.database, records.writer),

@@ -143,12 +143,21 @@ def overwrite(path: Path, seconds: float = _BUSY_SECONDS) -> bool:
 
 
 class PerThread:
-    """One connection to the database per thread that asks for one."""
+    """One connection to the database per thread that asks for one.
+
+    Adapters may share it, and are closed together: after every commit each connection begins by reading anew
+    what it knew.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
         self._closed = False
+
+    @classmethod
+    def of(cls, database: Path | PerThread) -> PerThread:
+        """Return what is shared as it is, and connections of its own for a path."""
+        return database if isinstance(database, PerThread) else cls(database)
 
     def get(self) -> sqlite3.Connection:
         """Return this thread's connection.

@@ -33,7 +33,7 @@ from serving.adapters.vault import Vault
 from serving.decision.actions import Action
 from serving.decision.decision import OfferKind
 from serving.decision.values import FeatureState
-from serving.records import FORMAT, RecordedValue
+from serving.records import FORMAT, PartReader, RecordedValue
 
 _PAGE = 400
 
@@ -101,9 +101,9 @@ class _PartBefore3(_Person, frozen=True):
     """Records up to format 2 keep the personal part bare."""
 
 
-_open_decoder = msgspec.json.Decoder(_Opened)
-_part_decoder = msgspec.json.Decoder(_Part)
-_before_decoder = msgspec.json.Decoder(_PartBefore3)
+_open_reader = PartReader(_Opened)
+_part_reader = PartReader(_Part)
+_before_reader = PartReader(_PartBefore3)
 
 _Row = tuple[str, str, int, bytes, bytes]
 
@@ -264,7 +264,7 @@ class SqliteDecided:
         _, part = open_personal(self._readers.get(), self._vault, ref, sealed, about=decision_id)
         if part is None:
             return None
-        return _before_decoder.decode(part) if opened.format < 3 else _part_decoder.decode(part).personal
+        return _before_reader.decode(part) if opened.format < 3 else _part_reader.decode(part).personal
 
     def _rows(self, *, newest_first: bool = False) -> Iterator[_Row]:
         beyond, order, after = ("<", "DESC", _LAST) if newest_first else (">", "ASC", "")
@@ -297,7 +297,7 @@ class SqliteDecided:
 
 
 def _open(row: _Row) -> _Opened:
-    opened = _open_decoder.decode(row[3])
+    opened = _open_reader.decode(row[3])
     if opened.format > FORMAT:
         raise DependencyError(
             f"decision {row[0]} is recorded in format {opened.format}, this Moment reads up to {FORMAT}; "

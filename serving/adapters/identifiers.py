@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import uuid
 from datetime import UTC, datetime
 
 from serving.adapters.instants import to_microseconds
@@ -29,4 +28,5 @@ def named_id(now: datetime, name: str) -> str:
 def _uuid7(now: datetime, random: int) -> str:
     milliseconds = to_microseconds(now) // 1000
     value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (1 << 62) - 1
-    return str(uuid.UUID(int=value))
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 class RealtimeReader:
     """The port `RealtimeFeatures` on a feature store.
 
-    The operational database at `path` tells with whom a profile is linked, and has the keys to their states.
+    The operational database tells with whom a profile is linked, and has the keys to their states.
     """
 
-    def __init__(self, store: FeatureStore, path: Path, vault: Vault) -> None:
+    def __init__(self, store: FeatureStore, database: Path | PerThread, vault: Vault) -> None:
         self._store = store
         self._vault = vault
-        self._readers = PerThread(path)
+        self._readers = PerThread.of(database)
 
     @property
     def contract(self) -> FeatureContract:
@@ -48,6 +48,8 @@ class RealtimeReader:
             connection = self._readers.get()
             refs, _, _ = identities(connection, self._vault.ref(profile), mode)
             online = self._store.states([online_ref(ref, mode) for ref in refs])
+            if online.count(None) == len(online):
+                return _NOTHING
             states = self._opened(connection, refs, online, mode)
         except MomentError:
             raise

@@ -6,13 +6,14 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from moment.errors import DependencyError, InvariantViolation
 from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
 from serving.adapters.vault import Vault
-from serving.decision.consent_ledger import NOTHING_TOLD, ConsentEntry, ConsentStatus, resolve
+from serving.decision.consent_ledger import NOTHING_TOLD, ConsentEntry, ConsentStatus, Said, settled
 from serving.decision.values import Consent, Purpose
 from serving.ports import Told
 from serving.records import Mode
@@ -20,24 +21,25 @@ from serving.records import Mode
 EVERY_CHANNEL = ""
 NO_END = 0
 
-_LINKED = ""
-"""In the place of the purpose: the row names somebody the customer is linked with."""
+_LINK = ("", "", 0, 0)
+"""In the place of what an entry says: the customer is linked with somebody."""
 
 _READ = f"""
-SELECT customer_ref, purpose, channel, status, valid_from, valid_to, known_at, '' FROM consents
-WHERE customer_ref = ?1 AND mode IN ('live', ?2) AND channel IN ('', ?3)
-UNION ALL SELECT other_ref, '{_LINKED}', '', '', 0, 0, 0, '' FROM identity_links WHERE customer_ref = ?1
-"""  # noqa: S608 - a constant
-_READ_LINKED = """
+SELECT purpose, status, valid_from, NULLIF(valid_to, {NO_END}) FROM consents
+WHERE customer_ref = ?1 AND mode IN ('live', ?2) AND channel IN ('{EVERY_CHANNEL}', ?3)
+AND valid_from <= ?4 AND known_at <= ?4
+UNION ALL SELECT {", ".join(map(repr, _LINK))} FROM identity_links WHERE customer_ref = ?1
+"""  # noqa: S608 - constants
+_READ_LINKED = f"""
 WITH RECURSIVE same (ref) AS (
-    VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
+    VALUES (?1) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
 )
-SELECT ref, purpose, channel, status, valid_from, valid_to, known_at, ''
+SELECT ref, purpose, status, valid_from, NULLIF(valid_to, {NO_END})
 FROM same JOIN consents ON customer_ref = ref
-WHERE mode IN ('live', ?) AND channel IN ('', ?)
-"""
+WHERE mode IN ('live', ?2) AND channel IN ('{EVERY_CHANNEL}', ?3) AND valid_from <= ?4 AND known_at <= ?4
+"""  # noqa: S608 - constants
 _OWN = """
-SELECT customer_ref, purpose, channel, status, valid_from, valid_to, known_at, source FROM consents
+SELECT purpose, channel, status, valid_from, valid_to, known_at, source FROM consents
 WHERE customer_ref = ? AND mode IN ('live', ?) ORDER BY known_at, valid_from
 """
 _INSERT = """
@@ -45,32 +47,33 @@ INSERT INTO consents (customer_ref, mode, purpose, channel, status, valid_from, 
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 
-_Row = tuple[str, str, str, str, int, int, int, str]
+_Row = tuple[str, str, str, int, int, int, str]
 
 
 class SqliteConsents:
-    """The port `Consents` on the database at `path`; it writes with the process's `writer`.
+    """The port `Consents` on a database; it writes with the process's `writer`.
 
     One who only reads needs none.
     """
 
-    def __init__(self, path: Path, writer: GroupCommit | None, vault: Vault) -> None:
-        self._readers = PerThread(path)
+    def __init__(self, database: Path | PerThread, writer: GroupCommit | None, vault: Vault) -> None:
+        self._readers = PerThread.of(database)
         self._writer = writer
         self._vault = vault
 
     def read(self, customer_id: str, *, mode: Mode, channel: str, now: datetime) -> Consent:
         """Return what the customer allows, by one look at the index; those with links cost another."""
-        asked = self._vault.ref(customer_id), mode.value, channel
-        rows = self._select(_READ, *asked)
-        if not rows:
+        instant = to_microseconds(now)
+        asked = self._vault.ref(customer_id), mode.value, channel, instant
+        said = self._select(_READ, *asked)
+        if not said:
             return NOTHING_TOLD
-        if any(row[1] == _LINKED for row in rows):
-            rows = self._select(_READ_LINKED, *asked)
-        profiles: dict[str, list[ConsentEntry]] = {}
-        for row in rows:
-            profiles.setdefault(row[0], []).append(_entry(row))
-        return resolve(profiles.values(), channel=channel, now=now)
+        if _LINK not in said:
+            return settled((said,), instant)
+        profiles: dict[str, list[Said]] = {}
+        for ref, *one in self._select(_READ_LINKED, *asked):
+            profiles.setdefault(ref, []).append(tuple(one))
+        return settled(profiles.values(), instant)
 
     def entries(self, customer_id: str, *, mode: Mode) -> tuple[ConsentEntry, ...]:
         """Return the customer's own entries, oldest first."""
@@ -87,7 +90,7 @@ class SqliteConsents:
         """Close what it reads with."""
         self._readers.close()
 
-    def _select(self, sql: str, *values: object) -> list[_Row]:
+    def _select(self, sql: str, *values: object) -> list[Any]:
         try:
             return self._readers.get().execute(sql, values).fetchall()
         except sqlite3.Error as error:
@@ -117,7 +120,7 @@ def _row(ref: str, mode: Mode, entry: ConsentEntry) -> tuple[object, ...]:
 
 
 def _entry(row: _Row) -> ConsentEntry:
-    _, purpose, channel, status, valid_from, valid_to, known_at, source = row
+    purpose, channel, status, valid_from, valid_to, known_at, source = row
     return ConsentEntry(
         purpose=Purpose(purpose),
         channel=channel or None,

@@ -44,11 +44,11 @@ _USED = "SELECT action_id, day, budget, volume FROM used_amounts WHERE mode = ? 
 
 
 class SqliteContacts:
-    """The port `ContactLedger` on the database at `path`; it writes with the records' `writer`."""
+    """The port `ContactLedger` on a database; it writes with the records' `writer`."""
 
-    def __init__(self, path: Path, writer: GroupCommit, vault: Vault) -> None:
+    def __init__(self, database: Path | PerThread, writer: GroupCommit, vault: Vault) -> None:
         self._vault = vault
-        self._readers = PerThread(path)
+        self._readers = PerThread.of(database)
         self._writer = writer
 
     def read(self, customer_id: str | None, *, mode: Mode, now: datetime, back: Lookback) -> Standing:

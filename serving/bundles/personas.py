@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,14 +60,32 @@ class Axis:
     weight: float = 1.0
     categories: tuple[str, ...] = ()
 
-    def coordinates(self, value: object) -> list[float]:
-        """Return the coordinates of one value; None and NaN are missing."""
-        if self.categories:
-            return [self.weight * float(value == category) for category in self.categories]
-        number = float(value) if isinstance(value, (bool, int, float)) else math.nan
-        number = self.fill if math.isnan(number) else number
-        shaped = math.copysign(math.log1p(abs(number)), number) if self.log else number
-        return [self.weight * min(max((shaped - self.center) / self.scale, -self.limit), self.limit)]
+
+class _Prepared(NamedTuple):
+    """An axis as `Personas.point` reads it: a number's constants, or every category's coordinates.
+
+    `of_category` is None for a number; `of_others` is what any value has that is none of the categories.
+    """
+
+    name: str
+    fill: float
+    log: bool
+    center: float
+    scale: float
+    lowest: float
+    highest: float
+    weight: float
+    of_category: Mapping[str, list[float]] | None
+    of_others: list[float]
+
+    @classmethod
+    def of(cls, axis: Axis) -> Self:
+        def coordinates(value: str | None) -> list[float]:
+            return [axis.weight * float(value == category) for category in axis.categories]
+
+        known = {category: coordinates(category) for category in axis.categories} or None
+        numbers = axis.fill, axis.log, axis.center, axis.scale, -axis.limit, axis.limit, axis.weight
+        return cls(axis.name, *numbers, known, coordinates(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +105,43 @@ class Personas:
     axes: tuple[Axis, ...]
     centres: tuple[tuple[float, ...], ...]
     personas: tuple[Persona, ...]
+    _prepared: tuple[_Prepared, ...] = field(init=False, repr=False, compare=False)
+    _centres: NDArray[np.float64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_prepared", tuple(map(_Prepared.of, self.axes)))
+        object.__setattr__(self, "_centres", np.asarray(self.centres))
 
     def point(self, values: Mapping[str, object]) -> NDArray[np.float64]:
-        """Return the coordinates of one customer, shape ``(d,)``."""
-        return np.array([c for axis in self.axes for c in axis.coordinates(values.get(axis.name))])
+        """Return the coordinates of one customer, shape ``(d,)``; None and NaN are missing."""
+        point: list[float] = []
+        get, log1p, copysign = values.get, math.log1p, math.copysign
+        # One loop without calls of our own: it runs for every customer
+        for name, fill, log, center, scale, lowest, highest, weight, of_category, of_others in self._prepared:
+            value = get(name)
+            if of_category is not None:
+                point += of_category.get(value, of_others) if isinstance(value, str) else of_others
+                continue
+            number = float(value) if isinstance(value, (int, float)) else fill
+            number = fill if number != number else number  # noqa: PLR0124 - NaN is missing
+            shaped = copysign(log1p(abs(number)), number) if log else number
+            scaled = (shaped - center) / scale
+            point.append(weight * (lowest if scaled < lowest else min(scaled, highest)))
+        return np.array(point)
 
     def place(self, values: Mapping[str, object]) -> int:
         """Return the index of the nearest centre; the first of equals."""
-        distances = ((np.asarray(self.centres) - self.point(values)) ** 2).sum(axis=1)
-        return int(distances.argmin())
+        apart = self._centres - self.point(values)
+        apart *= apart
+        return int(np.add.reduce(apart, 1).argmin())
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return asdict(self)
+        return {
+            "axes": tuple(map(asdict, self.axes)),
+            "centres": self.centres,
+            "personas": tuple(map(asdict, self.personas)),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

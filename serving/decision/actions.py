@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from serving.decision.columns import ColumnType
@@ -193,7 +193,7 @@ class Placement:
         """
         expires_at = now + self.lifetime
         if action.ends_at is not None and now < action.ends_at < expires_at:
-            expires_at = action.ends_at
+            expires_at = action.ends_at.astimezone(UTC)  # written in the catalogue's zone, maybe
         return expires_at, expires_at + self.report_within
 
 

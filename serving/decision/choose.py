@@ -47,7 +47,7 @@ def choose(shortlist: Shortlist, scores: Scores | None, history: History | None,
     return Decision(
         placements=placements,
         considered=table,
-        funnel=Funnel.of(table.reason, shortlist.catalogue.plan.action[table.candidate]),
+        funnel=Funnel.of(table.reason, shortlist.catalogue.plan.action.take(table.candidate)),
         joint_probability=math.prod(o.action_probability for filled in placements for o in filled.offers),
         context=shortlist.context,
         catalogue_digest=shortlist.catalogue.digest,

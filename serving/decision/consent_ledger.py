@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
+from typing import TypeAlias
 
 from serving.decision.values import Consent, Purpose
 
@@ -46,6 +48,9 @@ class ConsentEntry:
     source: str = ""
 
 
+Said: TypeAlias = tuple[str, str, int, int | None]
+"""What an entry says as ledgers keep it: purpose, status, from and until when, in microseconds since 1970."""
+
 NOTHING_TOLD = Consent()
 """What holds where no entry speaks of anything: absent consent is no, but for service."""
 
@@ -76,38 +81,58 @@ def resolve(profiles: Iterable[Sequence[ConsentEntry]], *, channel: str, now: da
     >>> [Purpose.MARKETING in resolve([[yes, no]], channel=one, now=noon).purposes for one in ("web", "app")]
     [False, True]
     """
-    # Per purpose the newest entry of each profile that has one
-    newest: list[dict[Purpose, ConsentEntry]] = [_newest(entries, channel, now) for entries in profiles]
-    refused: set[Purpose] = set()
-    granted: set[Purpose] = {Purpose.SERVICE}
-    for found in newest:
-        for purpose, entry in found.items():
-            ended = entry.valid_to is not None and entry.valid_to <= now
-            if entry.status is ConsentStatus.GRANTED:
+    said = ([_said(one) for one in entries if _speaks(one, channel, now)] for entries in profiles)
+    return settled(said, _microseconds(now))
+
+
+def settled(profiles: Iterable[Iterable[Said]], now: int) -> Consent:
+    """Return the same, of each profile what those entries say that are known and valid by then, and here."""
+    refused: set[str] = set()
+    granted: set[str] = {Purpose.SERVICE}
+    for said in profiles:
+        newest: dict[str, Said] = {}
+        for one in said:
+            rival = newest.get(one[0])
+            if rival is None or _rank(one) > _rank(rival):
+                newest[one[0]] = one
+        for purpose, status, _, valid_to in newest.values():
+            ended = valid_to is not None and valid_to <= now
+            if status == ConsentStatus.GRANTED:
                 (refused if ended else granted).add(purpose)
             elif not ended:
                 refused.add(purpose)
-    allowed = frozenset(granted - refused)
-    return Consent(allowed, opted_out=Purpose.SERVICE not in allowed)
+    return _consent(frozenset(granted - refused))
 
 
-def _newest(entries: Sequence[ConsentEntry], channel: str, now: datetime) -> dict[Purpose, ConsentEntry]:
-    found: dict[Purpose, ConsentEntry] = {}
-    for entry in entries:
-        if entry.known_at > now or entry.valid_from > now or entry.channel not in (None, channel):
-            continue
-        rival = found.get(entry.purpose)
-        if rival is None or _rank(entry) > _rank(rival):
-            found[entry.purpose] = entry
-    return found
+@cache
+def _consent(allowed: frozenset[str]) -> Consent:
+    """Return the consent to some purposes; there are few sets of purposes, so each is made once."""
+    purposes = frozenset(map(Purpose, allowed))
+    return Consent(purposes, opted_out=Purpose.SERVICE not in purposes)
 
 
-def _rank(entry: ConsentEntry) -> tuple[datetime, int, float]:
+def _speaks(entry: ConsentEntry, channel: str, now: datetime) -> bool:
+    return entry.known_at <= now and entry.valid_from <= now and entry.channel in (None, channel)
+
+
+def _said(entry: ConsentEntry) -> Said:
+    until = None if entry.valid_to is None else _microseconds(entry.valid_to)
+    return entry.purpose, entry.status, _microseconds(entry.valid_from), until
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _rank(said: Said) -> tuple[int, int, float]:
     """Return what makes an entry decide: later; then a denial; then the one that lasts shorter for a grant.
 
     Among denials of one time the one that lasts longest decides, among grants the one that ends first.
     """
-    lasts = float("inf") if entry.valid_to is None else entry.valid_to.timestamp()
-    if entry.status is ConsentStatus.DENIED:
-        return entry.valid_from, 1, lasts
-    return entry.valid_from, 0, -lasts
+    _, status, valid_from, valid_to = said
+    lasts = float("inf") if valid_to is None else valid_to
+    return (valid_from, 1, lasts) if status == ConsentStatus.DENIED else (valid_from, 0, -lasts)

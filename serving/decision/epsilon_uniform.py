@@ -15,7 +15,7 @@ from serving.decision.exploration import (
     Parameter,
     require_bounds,
 )
-from serving.decision.greedy import Greedy
+from serving.decision.greedy import Greedy, best
 from serving.decision.side_by_side import chances_within, sizes_of
 
 
@@ -71,13 +71,13 @@ class EpsilonUniform:
 
     def distribution(self, contest: Contest) -> ActionDistribution:
         """Return the mix; its error is what the base's error leaves of it."""
-        base = self.base.distribution(contest)
-        size, rest = len(base.probabilities), 1.0 - self.share
-        if base.sure is None:
-            probabilities = rest * base.probabilities + self.share / size
-        else:
+        size, rest = len(contest.priority), 1.0 - self.share
+        if isinstance(self.base, Greedy):  # by default: it need not write down a distribution of its own
             probabilities = np.full(size, self.share / size)
-            probabilities[base.sure] += rest
+            probabilities[best(contest)] += rest
+            return ActionDistribution(probabilities)
+        base = self.base.distribution(contest)
+        probabilities = rest * base.probabilities + self.share / size
         error = None if base.error is None else rest * base.error
         return ActionDistribution(probabilities, error)
 

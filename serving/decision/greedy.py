@@ -12,6 +12,11 @@ from serving.decision.exploration import ActionDistribution, Contest, Parameter
 from serving.decision.side_by_side import sizes_of
 
 
+def best(contest: Contest) -> int:
+    """Return which competitor has the highest priority; of equals, the first."""
+    return int(contest.priority.argmax())
+
+
 @dataclass(frozen=True, slots=True)
 class Greedy:
     """All probability on the highest priority; of equals, on the first (competitors are ordered by id).
@@ -41,16 +46,16 @@ class Greedy:
 
     def distribution(self, contest: Contest) -> ActionDistribution:
         """Return all mass on the first of the highest priorities."""
-        probabilities, best = np.zeros(len(contest.priority)), int(contest.priority.argmax())
-        probabilities[best] = 1.0
-        return ActionDistribution(probabilities, sure=best)
+        probabilities, sure = np.zeros(len(contest.priority)), best(contest)
+        probabilities[sure] = 1.0
+        return ActionDistribution(probabilities, sure=sure)
 
     def chances_within(self, contest: Contest, first: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return the same for many contests end to end; see ``SideBySide``."""
         sizes = sizes_of(contest, first)
         highest = np.repeat(np.maximum.reduceat(contest.priority, first), sizes)
-        best = np.flatnonzero(contest.priority == highest)
-        of = np.repeat(np.arange(len(first)), sizes)[best]
+        tops = np.flatnonzero(contest.priority == highest)
+        of = np.repeat(np.arange(len(first)), sizes)[tops]
         probabilities = np.zeros(len(contest.priority))
-        probabilities[best[np.flatnonzero(np.diff(of, prepend=-1))]] = 1.0
+        probabilities[tops[np.flatnonzero(np.diff(of, prepend=-1))]] = 1.0
         return probabilities

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
-from typing import TypeVar
 
 from serving.decision.values import Consent, Purpose, Scalar
-
-T = TypeVar("T")
 
 
 def allowed_purposes(consent: Consent | None) -> frozenset[Purpose]:
@@ -33,11 +29,6 @@ def masked_names(purposes: Mapping[str, Purpose], consent: Consent | None) -> fr
     """
     allowed = allowed_purposes(consent)
     return frozenset(name for name, purpose in purposes.items() if purpose not in allowed)
-
-
-def without(values: Mapping[str, T], names: AbstractSet[str]) -> dict[str, T | None]:
-    """Return the values with None for those that must not be seen."""
-    return {**values, **dict.fromkeys(names & values.keys())}
 
 
 def masked_context(

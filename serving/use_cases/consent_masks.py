@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from features.contract import FeatureSpec
-from serving.decision.masks import allowed_purposes, masked_names, without
+from serving.decision.masks import allowed_purposes, masked_names
 from serving.decision.values import Consent, FeatureState, Purpose
 from serving.ports import CustomerFacts
 
@@ -30,17 +29,19 @@ class FeatureMasks:
     def __call__(self, facts: CustomerFacts, consent: Consent | None) -> CustomerFacts:
         """Return the facts with None, of state masked, for what is not consented to."""
         mask, values = self._mask(consent), facts.values
-        if len(values) == len(self._purposes) and mask.names.issuperset(facts.states):
-            # All features are there, and of those that may be seen none is absent: the mask as it is
-            if not mask.names:
-                return facts
-            return replace(facts, values={**values, **mask.values}, states=mask.states)
-        hidden = mask.names & values.keys()
+        hidden: Mapping[str, None] = mask.values
+        whole = len(values) == len(self._purposes)
+        if not whole:
+            hidden = {name: None for name in hidden if name in values}
         if not hidden:
             return facts
-        absent = {**facts.states, **dict.fromkeys(hidden, FeatureState.MASKED)}
-        states = {name: absent[name] for name in values if name in absent}
-        return replace(facts, values=without(values, hidden), states=states)
+        if whole and mask.names.issuperset(facts.states):
+            # Of those that may be seen none is absent
+            states = mask.states
+        else:
+            absent = {**facts.states, **dict.fromkeys(hidden, FeatureState.MASKED)}
+            states = {name: absent[name] for name in values if name in absent}
+        return CustomerFacts(facts.found, {**values, **hidden}, states, facts.event_times)
 
     def _mask(self, consent: Consent | None) -> _Mask:
         allowed = allowed_purposes(consent)

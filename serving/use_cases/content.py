@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from functools import lru_cache
 from urllib.parse import quote
 
-from serving.decision.actions import Candidate
+from serving.decision.actions import Action, Candidate
 from serving.decision.attributes import action_value
 from serving.decision.templates import PLACE
 from serving.decision.values import Scalar
 
 _ADDRESSES = frozenset({"link", "image"})
+
+_Wording = tuple[tuple[str, tuple[str, ...]], ...]
+"""By field, the parts of its template."""
+
+_MOST_KNOWN = 4096
+_known: dict[int, tuple[Candidate, _Wording]] = {}
 
 
 def render(
@@ -25,34 +30,50 @@ def render(
     it is. An unknown value is empty.
     """
     return {
-        name: _fill(template, candidate, customer, context, in_address=name in _ADDRESSES)
-        for name, template in candidate.treatment.content.items()
+        name: parts[0] if len(parts) == 1 else _fill(parts, customer, context, in_address=name in _ADDRESSES)
+        for name, parts in _wording(candidate)
     }
 
 
 def _fill(
-    template: str,
-    candidate: Candidate,
-    customer: Mapping[str, Scalar],
-    context: Mapping[str, Scalar],
-    *,
-    in_address: bool,
+    parts: tuple[str, ...], customer: Mapping[str, Scalar], context: Mapping[str, Scalar], *, in_address: bool
 ) -> str:
-    parts = list(_split(template))
+    filled = list(parts)
     for index in range(1, len(parts), 2):
         source, _, name = parts[index].partition(".")
+        value = _words((customer if source == "customer" else context).get(name))
+        filled[index] = quote(value, safe="") if in_address else html.escape(value)
+    return "".join(filled)
+
+
+def _wording(candidate: Candidate) -> _Wording:
+    """Return the wording of a candidate, which is the same for everybody and made once.
+
+    It is known by the object, not by what it equals: 1 equals True, and reads otherwise.
+    """
+    known = _known.get(id(candidate))
+    if known is not None and known[0] is candidate:
+        return known[1]
+    wording = tuple(
+        (name, _parts(template, candidate.action)) for name, template in candidate.treatment.content.items()
+    )
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[id(candidate)] = candidate, wording
+    return wording
+
+
+def _parts(template: str, action: Action) -> tuple[str, ...]:
+    """Return text and names of places, alternating, text first; what is of the action is text."""
+    first, *rest = PLACE.split(template)
+    parts = [first]
+    for place, text in zip(rest[::2], rest[1::2], strict=True):
+        source, _, name = place.partition(".")
         if source == "action":
-            parts[index] = _words(action_value(candidate.action, name))
+            parts[-1] += _words(action_value(action, name)) + text
         else:
-            value = _words((customer if source == "customer" else context).get(name))
-            parts[index] = quote(value, safe="") if in_address else html.escape(value)
-    return "".join(parts)
-
-
-@lru_cache(maxsize=4096)
-def _split(template: str) -> tuple[str, ...]:
-    """Return text and names of places, alternating, text first."""
-    return tuple(PLACE.split(template))
+            parts += [place, text]
+    return tuple(parts)
 
 
 def _words(value: Scalar) -> str:

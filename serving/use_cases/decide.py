@@ -22,7 +22,7 @@ import numpy as np
 from moment.errors import DependencyError, InvalidRequest, InvariantViolation, Overloaded
 from serving.decision.choose import choose
 from serving.decision.decision import Scores
-from serving.decision.exploration import Seeded
+from serving.decision.seeded import Seeded
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import Consent
 from serving.ports import (

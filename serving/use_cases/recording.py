@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,7 +44,6 @@ T = TypeVar("T")
 _CONTACT = attrgetter(*RecordedContact.__struct_fields__)
 _OUTCOME = attrgetter(*RecordedOutcome.__struct_fields__)
 _COUNTS = attrgetter(*FunnelCounts.__struct_fields__)
-_NULL = np.array(None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +160,7 @@ def _offer(offer: Offer, tracking_id: str, reserved: Mapping[str, datetime]) -> 
         tracking_id=tracking_id,
         expires_at=offer.expires_at,
         kind=offer.kind,
-        raw=offer.raw,
+        raw=_finite(offer.raw),
         propensity=offer.propensity,
         value=offer.value,
         context_weight=offer.context_weight,
@@ -183,8 +183,8 @@ def _considered(decision: Decision) -> ConsideredColumns:
         reason=table.reason.tolist(),
         rule=table.rule.tolist(),
         priority=_numbers(table.priority),
-        observed=[] if np.isnan(table.observed).all() else _numbers(table.observed),
-        context_weight=[] if (table.context_weight == 1.0).all() else _numbers(table.context_weight),
+        observed=_numbers_unless(np.isnan(table.observed), table.observed),
+        context_weight=_numbers_unless(table.context_weight == 1.0, table.context_weight),
     )
 
 
@@ -200,10 +200,22 @@ def _scored(left: Shortlist, scores: Scores | None) -> ScoredColumns:
 
 
 def _numbers(column: NDArray[np.float64]) -> list[float | None]:
-    """Return the column with None for NaN, which JSON has not."""
-    missing = np.isnan(column)
-    numbers: list[float | None] = (np.where(missing, _NULL, column) if missing.any() else column).tolist()
+    """Return the column with None for NaN and the infinities, which no answer could show."""
+    numbers: list[float | None] = column.tolist()
+    finite = np.isfinite(column)
+    if not np.logical_and.reduce(finite):
+        for row in (~finite).nonzero()[0].tolist():
+            numbers[row] = None
     return numbers
+
+
+def _numbers_unless(trivial: NDArray[np.bool_], column: NDArray[np.float64]) -> list[float | None]:
+    """Return the column, empty where every row of it goes without saying."""
+    return [] if np.logical_and.reduce(trivial) else _numbers(column)
+
+
+def _finite(number: float | None) -> float | None:
+    return None if number is None or not math.isfinite(number) else number
 
 
 def _used(history: History | None) -> dict[str, RecordedUsed]:

@@ -53,7 +53,17 @@ def test_a_record_of_format_1_is_still_explained_and_answered() -> None:
 def test_todays_records_say_their_format() -> None:
     record = Shop().decide(caller(), ask())
     assert (record.format, record.decided_at) == (FORMAT, NOW)
-    assert json.loads(dump(record).open)["format"] == 4
+    assert msgspec.msgpack.decode(dump(record).open)["format"] == 5
+
+
+def test_what_stands_in_json_reads_as_what_is_written_now() -> None:
+    record = Shop().decide(caller(), ask())
+    parts = dump(record)
+    assert parts.personal is not None
+    as_before = [msgspec.msgpack.decode(part) for part in (parts.open, parts.personal)]
+    as_json = Sealable(*(msgspec.json.encode(part) for part in as_before))
+    assert as_json.open.startswith(b"{")
+    assert load(as_json) == load(parts) == record
 
 
 def test_a_record_of_a_newer_moment_is_not_read_by_halves() -> None:

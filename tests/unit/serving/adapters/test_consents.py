@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,6 +91,32 @@ def test_whoever_is_linked_with_others_is_bound_by_what_they_told(home: Home) ->
     assert read(ledger) == Consent()
     writer.submit(lambda db: set_link(db, anna, ben, linked=False)).result()
     assert read(ledger).purposes == {Purpose.SERVICE, Purpose.MARKETING}
+    writer.close()
+    ledger.close()
+
+
+def test_what_is_read_is_what_the_entries_themselves_amount_to(home: Home) -> None:
+    vault, draw = Vault.open(home), random.Random(7)  # noqa: S311 - a test
+    writer = GroupCommit(home.database)
+    ledger, plain = SqliteConsents(home.database, writer, vault), MemoryConsents()
+
+    def hour(latest: int) -> datetime:
+        return NOW + timedelta(hours=draw.randint(0, latest))
+
+    def any_entry() -> ConsentEntry:
+        until = draw.choice([None, hour(6)])
+        purpose, status = draw.choice(list(Purpose)[:3]), draw.choice(list(ConsentStatus))
+        return ConsentEntry(purpose, draw.choice([None, "web", "app"]), status, hour(4), until, hour(4))
+
+    for customer in map(str, range(60)):
+        entries = [any_entry() for _ in range(draw.randint(0, 6))]
+        told = {(one.purpose, one.channel, one.status, one.valid_from, one.valid_to): one for one in entries}
+        for kept in (ledger, plain):
+            kept.append([Told(customer, one) for one in told.values()], mode=Mode.LIVE)
+        for channel, hours in itertools.product(("web", "app"), range(8)):
+            now = NOW + timedelta(hours=hours)
+            asked = [one.read(customer, mode=Mode.TEST, channel=channel, now=now) for one in (ledger, plain)]
+            assert asked[0] == asked[1]
     writer.close()
     ledger.close()
 

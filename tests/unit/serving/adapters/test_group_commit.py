@@ -174,3 +174,13 @@ def test_closing_writes_what_waits(path: Path) -> None:
     assert not closing_thread.is_alive()
     assert all(one.done() for one in waiting)
     assert numbers(path) == [0, 1, 2]
+
+
+def test_the_log_is_written_back_and_begun_anew(writer: GroupCommit, path: Path) -> None:
+    def write(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO numbers (thread) VALUES (?)", ("x" * 2**20,))
+
+    for _ in range(40):
+        writer.write(write).result(FOREVER)
+    pages = path.with_name(f"{path.name}-wal").stat().st_size // 4096
+    assert 4000 < pages < 5000

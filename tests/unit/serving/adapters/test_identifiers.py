@@ -11,7 +11,9 @@ def test_ids_are_uuids_of_version_7_that_sort_by_time() -> None:
     start = datetime(2026, 5, 1, tzinfo=UTC)
     made = [time_ordered_id(start + timedelta(milliseconds=step)) for step in range(200)]
     assert made == sorted(made)
-    assert all(uuid.UUID(one).version == 7 and uuid.UUID(one).variant == uuid.RFC_4122 for one in made)
+    read = list(map(uuid.UUID, made))
+    assert all(one.version == 7 and one.variant == uuid.RFC_4122 for one in read)
+    assert list(map(str, read)) == made
     assert uuid.UUID(made[0]).int >> 80 == start.timestamp() * 1000
 
 

@@ -142,7 +142,7 @@ class TestAtRest:
         assert CANARY.encode() not in stores.at_rest()
 
     def test_the_open_part_names_nobody_and_repeats_nobodys_words(self) -> None:
-        opened = msgspec.json.decode(dump(record(request_id=CANARY)).open)
+        opened = msgspec.msgpack.decode(dump(record(request_id=CANARY)).open)
         assert CANARY not in str(opened)
         assert opened["personal"] is None
         assert opened["request_id"] is None

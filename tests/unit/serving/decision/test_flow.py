@@ -5,7 +5,8 @@ from __future__ import annotations
 import doctest
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -275,6 +276,15 @@ def test_offers_expire_with_the_placement_or_the_action() -> None:
         NOW + timedelta(hours=2, minutes=5),
     )
     assert (second.expires_at, second.reserved_until) == (NOW + DAY, NOW + DAY + timedelta(hours=2))
+
+
+def test_an_offer_expires_in_utc_and_is_reported_by_the_clock_whatever_zone_its_action_ends_in() -> None:
+    clocks_go_back = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    placement = Placement("web", "home", 1, lifetime=DAY, report_within=timedelta(hours=2))
+    ends = replace(action("a"), ends_at=clocks_go_back.astimezone(ZoneInfo("Europe/Berlin")))
+    instants = placement.lifetime_of(ends, clocks_go_back - timedelta(minutes=5))
+    assert instants == (clocks_go_back, clocks_go_back + timedelta(hours=2))
+    assert {instant.tzinfo for instant in instants} == {UTC}
 
 
 def test_an_answer_leaves_contacts_of_all_but_fallbacks() -> None:

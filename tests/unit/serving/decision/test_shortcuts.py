@@ -15,9 +15,10 @@ from serving.decision.choose import choose
 from serving.decision.considered import Funnel
 from serving.decision.decision import Scores
 from serving.decision.epsilon_uniform import EpsilonUniform
-from serving.decision.exploration import ActionDistribution, Contest, Seeded
+from serving.decision.exploration import ActionDistribution, Contest
 from serving.decision.greedy import Greedy
 from serving.decision.reasons import Reason
+from serving.decision.seeded import Seeded
 from serving.decision.shortlist import shortlist
 from serving.decision.stops import Stops, first_of
 from serving.decision.values import History

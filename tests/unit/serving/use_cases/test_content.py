@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -49,3 +50,21 @@ def test_in_an_address_values_are_percent_encoded(field: str) -> None:
 
 def test_a_value_that_looks_like_a_place_is_not_filled_again() -> None:
     assert rendered("title", "{{ customer.name }}", name="{{ action.label }}") == "{{ action.label }}"
+
+
+def test_values_that_are_equal_and_read_otherwise_are_each_written_as_they_are() -> None:
+    treatment = Treatment(TreatmentId("tea-web"), "web", ("home",), "en", {"title": "{{ action.size }}"})
+    action = Action(
+        ActionId("tea"), "Tea", "sales", "grocery", 3.5, timedelta(days=1), {"size": 1}, (), (treatment,)
+    )
+    sizes: tuple[Scalar, ...] = (1, True, 1.0)
+    candidates = [Candidate(replace(action, attributes={"size": size}), treatment) for size in sizes]
+    assert candidates[0] == candidates[1] == candidates[2]
+    for _ in range(2):
+        assert [render(one, {}, {})["title"] for one in candidates] == ["1", "yes", "1"]
+
+
+def test_a_text_with_places_of_action_and_customer_is_filled_for_each_customer_anew() -> None:
+    template = "{{ customer.name }}: {{ action.label }}, {{ action.id }} {{ context.weather }}{{ action.id }}"
+    assert rendered("title", template, name="A") == "A: Tea & cake, tea &lt;rain&gt;tea"
+    assert rendered("title", template, name="B") == "B: Tea & cake, tea &lt;rain&gt;tea"
