@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping, Sequence
-from itertools import repeat
-from typing import cast
+from itertools import accumulate, chain, repeat
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.contract import FeatureValue
-from features.layout import ActionFacts
-
-Block = NDArray[np.float64]
+from features.layout import CROSS_COLUMNS, ActionFacts
+from moment.errors import InvariantViolation
 
 CROSS_INPUTS = (
     "baskets_365d",
@@ -38,6 +37,44 @@ CROSS_INPUTS = (
 _KEYS = ("category_names", "department_names", "action_names", "group_names")
 """The lists of names that the others are aligned to."""
 
+_LISTS = (
+    ("category_days_since", 0, np.nan),
+    ("category_baskets_90d", 0, 0.0),
+    ("category_baskets_365d", 0, 0.0),
+    ("category_spend_365d", 0, 0.0),
+    ("category_coupon_baskets_365d", 0, 0.0),
+    ("department_spend_365d", 1, 0.0),
+    ("action_presented", 2, 0.0),
+    ("action_answered", 2, 0.0),
+    ("group_presented", 3, 0.0),
+    ("group_answered", 3, 0.0),
+)
+"""The lists of values: which of `_KEYS` each is aligned to, and its value for a name that is not there."""
+
+_READ = {
+    "cross_category_days_since": "category_days_since",
+    "cross_category_baskets_90d": "category_baskets_90d",
+    "cross_category_baskets_365d": "category_baskets_365d",
+    "cross_category_spend_365d": "category_spend_365d",
+    "cross_category_spend_share": "category_spend_365d",
+    "cross_category_basket_share": "category_baskets_365d",
+    "cross_category_overdue": "category_days_since",
+    "cross_category_coupons_365d": "category_coupon_baskets_365d",
+    "cross_department_spend_share": "department_spend_365d",
+    "cross_action_presented": "action_presented",
+    "cross_action_answered": "action_answered",
+    "cross_group_presented": "group_presented",
+    "cross_group_answered": "group_answered",
+}
+"""The list each cross column begins with."""
+
+_PLACES = {name: place for place, name in enumerate(CROSS_COLUMNS)}
+_LIST_OF = np.array([[name for name, _, _ in _LISTS].index(_READ[column]) for column in CROSS_COLUMNS])
+_KEY_OF = np.array([key for _, key, _ in _LISTS])[_LIST_OF]
+_BASKETS, _OVERDUE = _PLACES["cross_category_baskets_365d"], _PLACES["cross_category_overdue"]
+_SPEND_SHARE, _BASKET_SHARE = _PLACES["cross_category_spend_share"], _PLACES["cross_category_basket_share"]
+_DEPARTMENT_SHARE = _PLACES["cross_department_spend_share"]
+
 YEAR = 365
 """Days the lists look back."""
 
@@ -57,12 +94,26 @@ class ActionCrosses:
     """
 
     def __init__(self, actions: Sequence[ActionFacts]) -> None:
-        self._categories = _Names([facts.category for facts in actions])
-        self._departments = _Names([facts.department for facts in actions])
-        self._own = _Names([facts.action_id for facts in actions])
-        self._groups = _Names([facts.group for facts in actions])
+        wanted: tuple[list[str | None], ...] = (
+            [facts.category for facts in actions],
+            [facts.department for facts in actions],
+            [facts.action_id for facts in actions],
+            [facts.group for facts in actions],
+        )
+        distinct = [tuple(dict.fromkeys(names)) for names in wanted]
+        self._sizes = [len(names) for names in distinct]
+        firsts = accumulate(self._sizes, initial=0)
+        self._numbers = [
+            {name: number for number, name in enumerate(names, first)}
+            for names, first in zip(distinct, firsts, strict=False)
+        ]
+        # Shape (keys, actions): the numbers of the names that each action is looked up by
+        by_key = [
+            [numbers[name] for name in names] for numbers, names in zip(self._numbers, wanted, strict=True)
+        ]
+        self._of_action = np.array(by_key, dtype=np.intp)
 
-    def values(self, customer: Mapping[str, FeatureValue], actions: NDArray[np.intp]) -> dict[str, Block]:
+    def block(self, customer: Mapping[str, FeatureValue], actions: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return every cross column for one customer and some of the actions.
 
         Parameters
@@ -74,94 +125,85 @@ class ActionCrosses:
 
         Returns
         -------
-        dict[str, NDArray[float64]]
-            A vector (n,) per name in `CROSS_COLUMNS`. What never happened is 0 and its time NaN; where the
-            lists themselves are missing, all are NaN.
+        NDArray[float32]
+            Shape (cross columns, n), in the order of `CROSS_COLUMNS`. What never happened is 0 and its time
+            NaN; where the lists themselves are missing, all are NaN.
         """
-        categories = _Lookup(customer, "category_names", self._categories, actions)
-        departments = _Lookup(customer, "department_names", self._departments, actions)
-        own = _Lookup(customer, "action_names", self._own, actions)
-        groups = _Lookup(customer, "group_names", self._groups, actions)
-        baskets = categories.values("category_baskets_365d", absent=0.0)
-        spend = categories.values("category_spend_365d", absent=0.0)
-        days = categories.values("category_days_since", absent=np.nan)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return {
-                "cross_category_days_since": days,
-                "cross_category_baskets_90d": categories.values("category_baskets_90d", absent=0.0),
-                "cross_category_baskets_365d": baskets,
-                "cross_category_spend_365d": spend,
-                "cross_category_spend_share": _share(spend, categories.total("category_spend_365d")),
-                "cross_category_basket_share": _share(baskets, _scalar(customer, "baskets_365d")),
-                "cross_category_overdue": days * baskets / YEAR,
-                "cross_category_coupons_365d": categories.values("category_coupon_baskets_365d", absent=0.0),
-                "cross_department_spend_share": _share(
-                    departments.values("department_spend_365d", absent=0.0),
-                    departments.total("department_spend_365d"),
-                ),
-                "cross_action_presented": own.values("action_presented", absent=0.0),
-                "cross_action_answered": own.values("action_answered", absent=0.0),
-                "cross_group_presented": groups.values("group_presented", absent=0.0),
-                "cross_group_answered": groups.values("group_answered", absent=0.0),
-            }
+        names = [_list(customer, key) for key in _KEYS]
+        lengths = [0 if listed is None else len(listed) for listed in names]
+        starts = list(accumulate(lengths, initial=0))
+        values, offsets = _laid_out(customer, names, starts)
+        found = self._find([listed or () for listed in names], starts, actions)
+        block = values.take(found.take(_KEY_OF, axis=0) + offsets.take(_LIST_OF)[:, np.newaxis])
+        with np.errstate(invalid="ignore"):
+            block[_OVERDUE] *= block[_BASKETS]
+            block /= _divisors(customer)
+        told: NDArray[np.float32] = block.astype(np.float32)
+        return told
+
+    def _find(
+        self, names: Sequence[Sequence[Any]], starts: Sequence[int], actions: NDArray[np.intp]
+    ) -> NDArray[np.intp]:
+        """Return where each action's names are, the lists of names one after another: (keys, n).
+
+        A name that is not in its list is where the last of the list before it is.
+        """
+        unasked, number = sum(self._sizes), starts[-1]
+        numbers = chain.from_iterable(
+            map(known.get, listed, repeat(unasked))
+            for known, listed in zip(self._numbers, names, strict=True)
+        )
+        places = np.repeat([*(start - 1 for start in starts[:-1]), 0], [*self._sizes, 1])
+        places[np.fromiter(numbers, np.intp, number)] = np.arange(number)
+        return places.take(self._of_action.take(actions, axis=1))
 
 
-class _Names:
-    """What some actions are looked up by: a number per distinct name, and each action's number."""
+def _laid_out(
+    customer: Mapping[str, FeatureValue], names: Sequence[tuple[Any, ...] | None], starts: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return the values of all lists one after another, before each what it says of a name not there.
 
-    __slots__ = ("_numbers", "_of_action")
-
-    def __init__(self, wanted: Sequence[str | None]) -> None:
-        self._numbers = {name: number for number, name in enumerate(dict.fromkeys(wanted))}
-        self._of_action = np.array([self._numbers[name] for name in wanted], dtype=np.intp)
-
-    def find(self, names: Sequence[str], actions: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Return where each action's name is among these, (n,); their number where it is not."""
-        unasked = len(self._numbers)
-        numbers = np.fromiter(map(self._numbers.get, names, repeat(unasked)), np.intp, len(names))
-        places = np.full(unasked + 1, len(names), dtype=np.intp)
-        places[numbers] = np.arange(len(names))
-        found: NDArray[np.intp] = places[self._of_action[actions]]
-        return found
-
-
-class _Lookup:
-    """Aligned lists of one customer, read at the names of some actions."""
-
-    __slots__ = ("_customer", "_number", "_places")
-
-    def __init__(
-        self, customer: Mapping[str, FeatureValue], key: str, wanted: _Names, actions: NDArray[np.intp]
-    ) -> None:
-        names = cast("tuple[str, ...] | None", _present(customer[key]))
-        self._customer = customer
-        self._number = len(actions)
-        self._places = None if names is None else wanted.find(names, actions)
-
-    def values(self, feature: str, *, absent: float) -> Block:
-        """Return a value per action: ``absent`` where the list has none, NaN where there is no list."""
-        values = self._list(feature)
-        if values is None or self._places is None:
-            return np.full(self._number, np.nan)
-        return np.array((*values, absent), dtype=np.float64)[self._places]
-
-    def total(self, feature: str) -> float:
-        """Return the sum of the list; NaN where there is no list."""
-        values = self._list(feature)
-        return np.nan if values is None else float(sum(values))
-
-    def _list(self, feature: str) -> tuple[float, ...] | None:
-        values = cast("tuple[float, ...] | None", _present(self._customer[feature]))
-        return None if self._places is None else values
+    Also, for each list, how much further back its values lie than their names: see `ActionCrosses._find`.
+    """
+    values: list[float] = []
+    offsets: list[int] = []
+    for feature, key, absent in _LISTS:
+        listed, of = _list(customer, feature), names[key]
+        offsets.append(len(values) + 1 - starts[key])
+        if listed is None or of is None:
+            values += (np.nan,) * (starts[key + 1] - starts[key] + 1)
+            continue
+        if len(listed) != len(of):
+            raise InvariantViolation(f"{feature} has {len(listed)} values for {len(of)} names; align them")
+        values.append(absent)
+        values += listed
+    return np.array(values, dtype=np.float64), np.array(offsets, dtype=np.intp)
 
 
-def _share(part: Block, whole: float) -> Block:
-    return part / whole if whole else np.full_like(part, np.nan)
+def _divisors(customer: Mapping[str, FeatureValue]) -> NDArray[np.float64]:
+    """Return what each cross column is divided by, (cross columns, 1)."""
+    divisors = [1.0] * len(CROSS_COLUMNS)
+    divisors[_SPEND_SHARE] = _total(customer, "category_spend_365d")
+    divisors[_BASKET_SHARE] = _scalar(customer, "baskets_365d")
+    divisors[_OVERDUE] = YEAR
+    divisors[_DEPARTMENT_SHARE] = _total(customer, "department_spend_365d")
+    return np.array(divisors)[:, np.newaxis]
+
+
+def _total(customer: Mapping[str, FeatureValue], feature: str) -> float:
+    """Return the sum of a list; NaN where it is missing, or nothing to take a share of."""
+    values = _list(customer, feature)
+    return np.nan if values is None else float(sum(values)) or np.nan
 
 
 def _scalar(customer: Mapping[str, FeatureValue], name: str) -> float:
+    """Return a number; NaN where it is missing, or nothing to take a share of."""
     value = _present(customer[name])
-    return np.nan if value is None else float(cast("float", value))
+    return np.nan if value is None else float(cast("float", value)) or np.nan
+
+
+def _list(customer: Mapping[str, FeatureValue], feature: str) -> tuple[Any, ...] | None:
+    return cast("tuple[Any, ...] | None", _present(customer[feature]))
 
 
 def _present(value: object) -> object:

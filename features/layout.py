@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from features.contract import DType, FeatureContract, FeatureSpec
 
@@ -69,6 +72,10 @@ class RowLayout:
         """How many come before the first that is not the customer's: they are the same for all actions."""
         others = (n for n, column in enumerate(self.columns) if column.source is not ColumnSource.CUSTOMER)
         return next(others, len(self.columns))
+
+    def places(self, source: ColumnSource) -> list[int]:
+        """Return where the columns from a source are in a row."""
+        return [place for place, column in enumerate(self.columns) if column.source is source]
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON form."""
@@ -194,6 +201,13 @@ def propensity_layout(contract: FeatureContract, actions: Iterable[ActionFacts])
             *CONTEXT_COLUMNS,
         )
     )
+
+
+def places_together(places: Sequence[int]) -> slice | NDArray[np.intp]:
+    """Return places in a row; as a slice where they are side by side, which is quicker to read and write."""
+    if list(places) == list(range(places[0], places[-1] + 1) if places else ()):
+        return slice(places[0], places[-1] + 1) if places else slice(0, 0)
+    return np.array(places, dtype=np.intp)
 
 
 def _customer_column(spec: FeatureSpec) -> RowColumn:

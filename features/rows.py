@@ -16,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.contract import FeatureValue
-from features.crosses import CROSS_INPUTS, ActionCrosses, Block, has_lists
+from features.crosses import CROSS_INPUTS, ActionCrosses, has_lists
 from features.layout import (
+    CROSS_COLUMNS,
     ActionFacts,
     ColumnKind,
     ColumnSource,
     RowColumn,
     RowLayout,
     customer_layout,
+    places_together,
     propensity_layout,
 )
 from moment.errors import InvariantViolation
@@ -48,6 +50,9 @@ __all__ = [
 
 ContextValue = bool | int | float | str | None
 """One value of the context a row is built in; None is unknown."""
+
+_CROSS_PLACES = {name: place for place, name in enumerate(CROSS_COLUMNS)}
+"""Where each cross column is in `ActionCrosses.block`."""
 
 _ACTION_FIELDS = frozenset(field.name for field in fields(ActionFacts))
 
@@ -91,7 +96,7 @@ def training_frame(
     columns: dict[str, Any] = {}
     for column in layout.columns:
         if column.source is ColumnSource.CROSS:
-            columns[column.name] = crosses[column.name].astype(np.float32)
+            columns[column.name] = crosses[column.name]
         elif column.source is ColumnSource.ACTION:
             columns[column.name] = _series([_action_value(facts, column.name) for facts in actions], column)
         else:
@@ -156,6 +161,9 @@ class RowEncoder:
     def __init__(self, layout: RowLayout, actions: Sequence[ActionFacts]) -> None:
         self._values = {source: _Values.of(layout, source) for source in ColumnSource}
         self._crosses = ActionCrosses(actions)
+        self._crossing = places_together(
+            [_cross_place(name) for name in self._values[ColumnSource.CROSS].names]
+        )
         self._rows = np.full((len(actions), len(layout.columns)), np.nan, dtype=np.float32)
         own = self._values[ColumnSource.ACTION]
         for row, facts in zip(self._rows, actions, strict=True):
@@ -207,10 +215,18 @@ class RowEncoder:
         self, matrix: NDArray[np.float32], customer: Mapping[str, FeatureValue], actions: NDArray[np.intp]
     ) -> None:
         """Write what is known of a customer into rows about some actions, as `of_actions` returns them."""
-        known = self._values[ColumnSource.CUSTOMER]
-        matrix[:, known.places] = known.row(customer)
-        if self.crossed and has_lists(customer):
-            matrix[:, self.places(ColumnSource.CROSS)] = self.crosses(customer, actions)
+        row, crosses = self.told(customer, actions)
+        matrix[:, self.places(ColumnSource.CUSTOMER)] = row
+        if crosses is not None:
+            matrix[:, self.places(ColumnSource.CROSS)] = crosses
+
+    def told(
+        self, customer: Mapping[str, FeatureValue], actions: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return the customer's own columns, (customer columns,), and their `crosses`; None: all are NaN."""
+        crossed = self.crossed and has_lists(customer)
+        row = self._values[ColumnSource.CUSTOMER].row(customer)
+        return row, self.crosses(customer, actions) if crossed else None
 
     def reads_any(self, customer: Mapping[str, FeatureValue]) -> bool:
         """Return whether rows about the customer differ from nobody's: whether they read anything known."""
@@ -228,10 +244,9 @@ class RowEncoder:
         """Return where the columns from a source are in a row."""
         return self._values[source].places
 
-    def crosses(self, customer: Mapping[str, FeatureValue], actions: NDArray[np.intp]) -> NDArray[np.float64]:
+    def crosses(self, customer: Mapping[str, FeatureValue], actions: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the cross columns of one customer and some actions, by place: (n, cross columns)."""
-        values, names = self._crosses.values(customer, actions), self._values[ColumnSource.CROSS].names
-        return np.concatenate([values[name] for name in names]).reshape(len(names), len(actions)).T
+        return self._crosses.block(customer, actions)[self._crossing].T
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +279,7 @@ class _Values:
             if column.kind is ColumnKind.CATEGORICAL
         ]
         names = tuple(column.name for _, column in found)
-        return cls(source, names, _together([place for place, _ in found]), tuple(coded))
+        return cls(source, names, places_together([place for place, _ in found]), tuple(coded))
 
     def row(self, values: Mapping[str, Any]) -> NDArray[np.float32]:
         """Return the numbers a model reads, (columns,): categories as codes, missing and unseen as NaN."""
@@ -281,17 +296,11 @@ class _Values:
         return np.array(row, dtype=np.float32)
 
 
-def _together(places: Sequence[int]) -> slice | NDArray[np.intp]:
-    if list(places) == list(range(places[0], places[-1] + 1) if places else ()):
-        return slice(places[0], places[-1] + 1) if places else slice(0, 0)
-    return np.array(places, dtype=np.intp)
-
-
 def _cross_columns(
     customers: pd.DataFrame, actions: Sequence[ActionFacts], layout: RowLayout
-) -> dict[str, Block]:
+) -> dict[str, NDArray[np.float32]]:
     wanted = [column.name for column in layout.columns if column.source is ColumnSource.CROSS]
-    result = {name: np.empty(len(actions)) for name in wanted}
+    result = {name: np.empty(len(actions), dtype=np.float32) for name in wanted}
     if not wanted:
         return result
     needed = {name: _column_of(customers, name).to_numpy(dtype=object) for name in CROSS_INPUTS}
@@ -303,10 +312,17 @@ def _cross_columns(
     crossing, places = ActionCrosses(tuple(distinct)), np.array([distinct[facts] for facts in actions])
     for rows in rows_of.values():
         customer = {name: values[rows[0]] for name, values in needed.items()}
-        crosses = crossing.values(customer, places[rows])
+        crosses = crossing.block(customer, places[rows])
         for name in wanted:
-            result[name][rows] = crosses[name]
+            result[name][rows] = crosses[_cross_place(name)]
     return result
+
+
+def _cross_place(name: str) -> int:
+    try:
+        return _CROSS_PLACES[name]
+    except KeyError:
+        raise InvariantViolation(f"there is no cross column {name}; the model's layout names it") from None
 
 
 def _identity(value: object) -> object:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from features.population_rows import Customers, PopulationEncoder
 from features.rows import ContextValue, RowEncoder
-from serving.bundles import PropensityBundle, SegmentationBundle
+from serving.bundles import LinearModel, PropensityBundle, SegmentationBundle
+from serving.bundles.action_margins import ActionMargins
 from serving.bundles.facts import action_facts
 from serving.decision.actions import Action, Candidate
 from serving.decision.decision import Scores
@@ -49,10 +50,14 @@ class ModelRows:
 
 @dataclass(frozen=True, slots=True)
 class _Nobody:
-    """What a model is asked of every action for somebody nothing is known of, and what it says."""
+    """What a model is asked of every action for somebody nothing is known of, and what it says.
+
+    `margins`: for a logistic model, what it says as soon as something is known.
+    """
 
     matrix: NDArray[np.float32]
     scores: Scores
+    margins: ActionMargins | None
 
 
 class _ActionScores:
@@ -91,6 +96,11 @@ class _ActionScores:
             for end, count in zip(ends, counts, strict=True)
         ]
 
+    def calibrated(self, margins: NDArray[np.float64], actions: NDArray[np.intp]) -> Scores:
+        """Return the scores of rows that a model gives these log-odds."""
+        scores = self._bundle.calibrated(margins, self._offsets[actions])
+        return Scores(raw=scores.raw, propensity=scores.calibrated)
+
 
 class BundleScorer:
     """The port `Scorer` on a propensity bundle, for the actions of one catalogue.
@@ -120,9 +130,13 @@ class BundleScorer:
     ) -> Scores:
         """Score all contenders in one call."""
         actions = self._actions(contenders)
+        nobody = self._of_nobody(slots)
         if not (customer.found and self._encoder.reads_any(customer.values)):
-            scores = self._of_nobody(slots).scores
+            scores = nobody.scores
             return Scores(raw=scores.raw[actions], propensity=scores.propensity[actions])
+        if nobody.margins is not None:
+            told = self._encoder.told(customer.values, actions)
+            return self._scores.calibrated(nobody.margins.of(*told, actions), actions)
         return self._scores.of(self._matrix(customer, actions, slots), actions, [len(actions)])[0]
 
     def rows(self, customer: CustomerFacts, contenders: Sequence[Candidate], slots: int) -> ModelRows:
@@ -158,7 +172,11 @@ class BundleScorer:
             actions = np.arange(len(self._places))
             matrix = self._encoder.of_actions(actions, _context(slots))
             self._scores.set_windows(matrix, actions)
-            nobody = _Nobody(matrix, self._scores.of(matrix, actions, [len(actions)])[0])
+            model = self._bundle.model
+            margins = (
+                ActionMargins(model, matrix, self._bundle.layout) if isinstance(model, LinearModel) else None
+            )
+            nobody = _Nobody(matrix, self._scores.of(matrix, actions, [len(actions)])[0], margins)
             self._nobody[slots] = nobody
         return nobody
 

@@ -56,7 +56,7 @@ class Calibration:
         groups, actions
             Group and action id of each row, ``n`` of each.
         """
-        return self.shifted(margin, self.offsets(groups, actions))
+        return sigmoid(self.shifted(margin, self.offsets(groups, actions)))
 
     def offsets(self, groups: Sequence[str], actions: Sequence[str]) -> NDArray[np.float64]:
         """Return the offsets of some actions, in log-odds, shape ``(n,)``."""
@@ -66,8 +66,8 @@ class Calibration:
         )
 
     def shifted(self, margin: NDArray[np.floating[Any]], offsets: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return calibrated probabilities of rows whose `offsets` are known, shape ``(n,)``."""
-        return sigmoid(self.slope * np.asarray(margin, dtype=np.float64) + self.intercept + offsets)
+        """Return calibrated log-odds of rows whose `offsets` are known, shape ``(n,)``."""
+        return self.slope * np.asarray(margin, dtype=np.float64) + self.intercept + offsets
 
     def offset(self, group: str, action: str) -> float:
         """Return the offset of one action in its group, in log-odds."""

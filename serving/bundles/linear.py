@@ -63,14 +63,14 @@ class LinearColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
+class Numbers:
     """The numeric ones of some columns side by side, so that all are computed at once.
 
-    Each array is (numeric columns,); ``index`` is of the columns of a row, ``log`` of these.
+    Each array is (numeric columns,); ``index`` says where they are in a row.
     """
 
     index: NDArray[np.intp]
-    log: NDArray[np.intp]
+    log: NDArray[np.bool_]
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     lowest: NDArray[np.float64]
@@ -80,10 +80,11 @@ class _Numbers:
 
     @classmethod
     def of(cls, columns: Sequence[LinearColumn], within: range) -> Self:
+        """Take the numeric ones within a range of the columns."""
         numeric = [(place, columns[place]) for place in within if not columns[place].category_weights]
         return cls(
             index=np.array([place for place, _ in numeric], dtype=np.intp),
-            log=np.array([place for place, (_, column) in enumerate(numeric) if column.log], dtype=np.intp),
+            log=np.array([column.log for _, column in numeric], dtype=np.bool_),
             center=np.array([column.center for _, column in numeric]),
             scale=np.array([column.scale for _, column in numeric]),
             lowest=np.array([-column.limit for _, column in numeric]),
@@ -94,21 +95,27 @@ class _Numbers:
 
     def parts(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what each column adds to each row's margin, shape ``(n, numeric columns)``."""
-        parts = matrix.take(self.index, axis=1).astype(np.float64)
-        missing = np.isnan(parts)
-        skewed = parts.take(self.log, axis=1)
-        parts[:, self.log] = np.copysign(np.log1p(np.abs(skewed)), skewed)
-        parts -= self.center
-        parts /= self.scale
-        np.maximum(parts, self.lowest, out=parts)
-        np.minimum(parts, self.highest, out=parts)
-        parts *= self.weight
-        np.copyto(parts, self.missing, where=missing)
-        return parts
+        return self.added(matrix.take(self.index, axis=1).astype(np.float64))
+
+    def added(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Put what each column adds in the place of its value; ``values`` may be of the first ones only."""
+        first = slice(values.shape[-1])
+        missing = np.isnan(values)
+        logs = np.abs(values)
+        np.log1p(logs, out=logs)
+        np.copysign(logs, values, out=logs)
+        np.copyto(values, logs, where=self.log[first])
+        values -= self.center[first]
+        values /= self.scale[first]
+        np.maximum(values, self.lowest[first], out=values)
+        np.minimum(values, self.highest[first], out=values)
+        values *= self.weight[first]
+        np.copyto(values, self.missing[first], where=missing)
+        return values
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class Words:
     """The categorical ones of some columns side by side.
 
     Parameters
@@ -125,6 +132,7 @@ class _Words:
 
     @classmethod
     def of(cls, columns: Sequence[LinearColumn], within: range) -> Self:
+        """Take the categorical ones within a range of the columns."""
         index = [place for place in within if columns[place].category_weights]
         most = max((len(columns[place].category_weights) for place in index), default=0)
         weights = np.full((len(index), most + 2), np.nan)
@@ -159,14 +167,14 @@ class LinearModel:
     intercept: float
     columns: tuple[LinearColumn, ...]
     customer_columns: int = field(default=0, compare=False)
-    _customers: tuple[_Numbers, _Words] = field(init=False, repr=False, compare=False)
-    _others: tuple[_Numbers, _Words] = field(init=False, repr=False, compare=False)
+    _customers: tuple[Numbers, Words] = field(init=False, repr=False, compare=False)
+    _others: tuple[Numbers, Words] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Lay the columns side by side, once."""
         first, columns = self.customer_columns, self.columns
         for name, within in (("_customers", range(first)), ("_others", range(first, len(columns)))):
-            object.__setattr__(self, name, (_Numbers.of(columns, within), _Words.of(columns, within)))
+            object.__setattr__(self, name, (Numbers.of(columns, within), Words.of(columns, within)))
 
     def margins(
         self, matrix: NDArray[np.float32], counts: Sequence[int] | None = None
@@ -201,11 +209,7 @@ class LinearModel:
         (customer_numbers, customer_words), (own_numbers, own_words) = self._customers, self._others
         numbers = _beside(customer_numbers.parts(customers), whose, own_numbers.parts(rows))
         words = _beside(customer_words.parts(customers), whose, own_words.parts(rows), before=1)
-        # In rows of C order, and one word after another: a row sums the same alone and among others
-        np.add.reduce(numbers, axis=1, out=words[:, 0])
-        words[:, 0] += self.intercept
-        summed: NDArray[np.float64] = np.add.accumulate(words, axis=1)[:, -1]
-        return summed
+        return summed(self.intercept, numbers, words)
 
     def read_as(self) -> str:
         """Return the SHA-256 of the weights as they were read."""
@@ -227,6 +231,15 @@ class LinearModel:
             ),
             customer_columns,
         )
+
+
+def summed(intercept: float, numbers: NDArray[np.float64], words: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of each row, of C order; the first column of ``words`` is free, and overwritten."""
+    # One word after another: a row sums the same alone and among others
+    np.add.reduce(numbers, axis=1, out=words[:, 0])
+    words[:, 0] += intercept
+    total: NDArray[np.float64] = np.add.accumulate(words, axis=1)[:, -1]
+    return total
 
 
 def _beside(

@@ -82,8 +82,9 @@ class Doors:
             self._in_taken_units |= self._unit == self._unit[action]
 
     def closed(self) -> NDArray[np.bool_]:
-        """Return which actions may not be picked any more, shape (n_actions,)."""
-        closed = self._given.taken | self._in_taken_units
+        """Return which actions may not be picked any more, shape (n_actions,); to be read only."""
+        taken = self._given.taken
+        closed = taken if self._unit is None else taken | self._in_taken_units
         used_up = self._given.used_up()
         return closed if used_up is None else closed | (used_up.reason > 0)
 

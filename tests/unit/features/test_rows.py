@@ -190,21 +190,20 @@ def test_cross_columns_are_read_where_the_actions_names_are_in_the_customers_lis
             wanted = [getattr(ACTIONS[place], asked[named[feature]]) for place in places]
             return [found.get(name, absent.get(feature, 0.0)) for name in wanted]
 
-        found = crossing.values(customer, places)
-        assert tuple(found) == tuple(CROSS_COLUMNS)
+        found = dict(zip(CROSS_COLUMNS, crossing.block(customer, places), strict=True))
         for cross, feature in READ.items():
-            np.testing.assert_array_equal(found[cross], plainly(feature))
+            np.testing.assert_array_equal(found[cross], np.array(plainly(feature), dtype=np.float32))
         listed = cast("tuple[float, ...] | None", customer["category_spend_365d"])
         spend, whole = plainly("category_spend_365d"), sum(listed or ())
         share = np.array(spend) / whole if whole else np.full(len(spend), np.nan)
-        np.testing.assert_array_equal(found["cross_category_spend_share"], share)
+        np.testing.assert_array_equal(found["cross_category_spend_share"], share.astype(np.float32))
 
 
 def test_a_customer_without_lists_is_the_same_row_whether_or_not_they_are_looked_for() -> None:
     customer = some_customer(np.random.default_rng(4)) | dict.fromkeys(CROSS_INPUTS[1:])
     places = np.arange(len(ACTIONS))
     assert not has_lists(customer)
-    assert np.isnan(np.array(list(ActionCrosses(ACTIONS).values(customer, places).values()))).all()
+    assert np.isnan(ActionCrosses(ACTIONS).block(customer, places)).all()
     row = RowEncoder(LAYOUT, ACTIONS).matrix(customer, places, some_context(np.random.default_rng(4)))
     crossed = [column.source is ColumnSource.CROSS for column in LAYOUT.columns]
     assert np.isnan(row[:, crossed]).all()
@@ -266,3 +265,12 @@ def test_a_layout_survives_its_json_form() -> None:
 
 def _context() -> tuple[str, ...]:
     return tuple(column.name for column in LAYOUT.columns if column.source is ColumnSource.CONTEXT)
+
+
+def test_values_are_as_many_as_the_names_they_are_of() -> None:
+    customer = some_customer(np.random.default_rng(4)) | {
+        "group_names": ("MEAT", "GROCERY"),
+        "group_presented": (8.0,),
+    }
+    with pytest.raises(InvariantViolation, match="group_presented has 1 values for 2 names"):
+        ActionCrosses(ACTIONS).block(customer, np.arange(3))

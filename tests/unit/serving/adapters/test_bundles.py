@@ -46,7 +46,7 @@ ACTIONS = tuple(
     for place in range(6)
 )
 CANDIDATES = [Candidate(action, action.treatments[0]) for action in ACTIONS]
-CONTENDERS = [CANDIDATES[place] for place in (4, 1, 2)]
+CONTENDERS = [CANDIDATES[place] for place in (4, 1, 2, 2, 0, 3, 5, 5)]
 LAYOUT = propensity_layout(CUSTOMER_V1, [action_facts(action) for action in ACTIONS])
 NOTHING: dict[str, FeatureValue] = dict.fromkeys(CUSTOMER_V1.names)
 
