@@ -5,7 +5,8 @@ acknowledged before it. Each has a savepoint of its own: one that cannot be done
 
 There is one pen. Who has something to write and finds it free writes there and then, with whatever waits;
 what comes meanwhile, or while another process writes, is left to a thread of its own. So one writer alone
-need not wait for another thread to wake up, and many share their flushes.
+need not wait for another thread to wake up, and many share their flushes. Who is about to write more may let
+a few gather first.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _LARGEST_GROUP = 256
 
 _BUSY_SECONDS, _PAUSE_SECONDS = 5.0, 0.0002
 """How long another process may write, and when to look again: SQLite itself would sleep for milliseconds."""
+
+_FEW, _SOON_SECONDS = 4, 0.005
+"""So many writes gather while somebody is about to write more, and for so long at most."""
 
 _LOG_PAGES = 4000
 """How long SQLite's log grows before whoever commits writes it back: what many writes changed goes back once,
@@ -78,7 +82,7 @@ class GroupCommit:
         self._waiting: deque[_Job[Any]] = deque()
         self._pen = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._called = threading.Event()
+        self._called, self._at_once = threading.Event(), threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._write_when_called, name="group-commit", daemon=True)
         self._thread.start()
@@ -87,13 +91,19 @@ class GroupCommit:
         """Leave work to the writing thread; the future is done when it is on the disk, or was refused."""
         job = _Job(work)
         self._waiting.append(job)
-        self._called.set()
+        self._call()
         return job.future
 
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Write now, and return a future that is done; where somebody else writes, it is as `submit`."""
+    def write(self, work: Callable[[sqlite3.Connection], T], *, more: bool = False) -> Future[T]:
+        """Write now, and return a future that is done; where somebody else writes, it is as `submit`.
+
+        With `more` the caller is about to write again, and this may go along with that.
+        """
         job = _Job(work)
         self._waiting.append(job)
+        if more and len(self._waiting) < _FEW:
+            self._called.set()  # should the caller not come back soon
+            return job.future
         if self._pen.acquire(blocking=False):
             try:
                 self._write_group(patience=0.0)
@@ -101,7 +111,7 @@ class GroupCommit:
                 self._pen.release()
         # Another process writes, or whoever had the pen took the last group a moment too early
         if self._waiting:
-            self._called.set()
+            self._call()
         return job.future
 
     def watched_by(self, watch: Callable[[int], None]) -> None:
@@ -111,13 +121,19 @@ class GroupCommit:
     def close(self) -> None:
         """Write what waits, then stop."""
         self._closing = True
-        self._called.set()
+        self._call()
         self._thread.join()
+
+    def _call(self) -> None:
+        self._at_once.set()
+        self._called.set()
 
     def _write_when_called(self) -> None:
         while self._waiting or not self._closing:
             self._called.wait()
+            self._at_once.wait(_SOON_SECONDS)
             self._called.clear()
+            self._at_once.clear()
             while self._waiting:
                 with self._pen:
                     self._write_group(_BUSY_SECONDS)

@@ -85,7 +85,13 @@ class MemoryRecords:
         self._entries: list[Entry] = []
         self._lock = threading.Lock()
 
-    def append(self, entry: Entry, reservation: Reservation | None = None) -> Future[Entry]:
+    def append(
+        self,
+        entry: Entry,
+        reservation: Reservation | None = None,
+        *,
+        more: bool = False,  # noqa: ARG002 - nothing is gained by waiting
+    ) -> Future[Entry]:
         """Keep the record and what its answer takes, unless the key's request has a record."""
         future: Future[Entry] = Future()
         try:

@@ -50,10 +50,12 @@ class SqliteRecords:
         self._readers = PerThread(path)
         self._vault = vault
 
-    def append(self, entry: Entry, reservation: Reservation | None = None) -> Future[Entry]:
+    def append(
+        self, entry: Entry, reservation: Reservation | None = None, *, more: bool = False
+    ) -> Future[Entry]:
         """Write a record and its reservation; the future is done when both are on the disk."""
         new = _New.of(entry, reservation, self._vault)  # here, so that nobody who writes need wait for it
-        return self.writer.write(lambda connection: _store(connection, self._vault, new))
+        return self.writer.write(lambda connection: _store(connection, self._vault, new), more=more)
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """Return a record by its id."""

@@ -70,13 +70,18 @@ class Past:
 class DecisionRecords(Protocol):
     """The store of decision records. What it has acknowledged survives a crash."""
 
-    def append(self, entry: Entry, reservation: Reservation | None = None) -> Future[Entry]:
+    def append(
+        self, entry: Entry, reservation: Reservation | None = None, *, more: bool = False
+    ) -> Future[Entry]:
         """Store a record durably, together with what its answer takes.
 
         The future holds the entry that stands for this request: the given one or, when the same key already
         has a record under this request id, that earlier one (the given one is then dropped, its reservation
         too). It raises StaleHistory, and nothing is stored, when the customer's version is no longer the
         reservation's or a budget or volume has run out.
+
+        With `more` the caller is about to append another, and may have to wait a few milliseconds longer for
+        both to be stored together.
         """
         ...
 

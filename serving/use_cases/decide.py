@@ -364,7 +364,8 @@ class Decide:
         """Decide once and hand record and reservation to the store."""
         made = self._deliberate(errand, inquiry, number)
         entry = Entry(record_of(made, inquiry.by.versions), inquiry.question.ask.body_sha256)
-        kept = errand.commit(RECORDS, lambda: self.records.append(entry, made.reservation))
+        more = self.hands.behind
+        kept = errand.commit(RECORDS, lambda: self.records.append(entry, made.reservation, more=more))
         return Attempt(inquiry, number, kept, made)
 
     def _deliberate(self, errand: Errand, inquiry: Inquiry, number: int) -> Deliberation:

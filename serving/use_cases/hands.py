@@ -71,6 +71,11 @@ class Hands:
         """How many threads there are now, those that hang included."""
         return self._threads
 
+    @property
+    def behind(self) -> bool:
+        """Whether something waits for a thread."""
+        return self._jobs.qsize() > 0
+
     def wait(self) -> float:
         """Return about how many seconds something handed over now would wait for a thread."""
         return self._jobs.qsize() * self._seconds / max(1, self._threads - self._stuck)

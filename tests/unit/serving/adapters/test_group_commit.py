@@ -118,6 +118,30 @@ def test_who_waits_for_another_process_too_long_is_refused(
     assert numbers(path) == [2]
 
 
+def test_who_is_about_to_write_more_lets_a_few_gather(
+    writer: GroupCommit, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.adapters.group_commit._SOON_SECONDS", FOREVER)
+    sizes: list[int] = []
+    writer.watched_by(sizes.append)
+    gathered = [writer.write(put(number), more=number < 2) for number in range(3)]
+    assert all(one.done() for one in gathered)
+    assert max(sizes) == 3
+    assert numbers(path) == [0, 1, 2]
+
+
+def test_who_does_not_come_back_is_written_soon(writer: GroupCommit, path: Path) -> None:
+    assert writer.write(put(1), more=True).result(FOREVER) == "group-commit"
+    assert numbers(path) == [1]
+
+
+def test_no_more_than_a_few_gather(writer: GroupCommit, path: Path) -> None:
+    many = [writer.write(put(number), more=True) for number in range(40)]
+    for one in many:
+        one.result(FOREVER)
+    assert numbers(path) == list(range(40))
+
+
 def test_one_that_fails_does_not_spoil_its_group(writer: GroupCommit, path: Path) -> None:
     held = Held(writer)
     first, bad, last = writer.submit(put(1)), writer.submit(refuse), writer.submit(put(2))
