@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from moment.home import Home
+from serving.adapters.counting import SOON_SECONDS
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.sqlite_consents import SqliteConsents
 from serving.adapters.vault import Vault
@@ -141,6 +142,7 @@ def known(client: httpx.Client, feature: str, customer: str = CUSTOMER) -> Any: 
 
 def test_a_second_service_leaves_what_the_first_has_counted(server: Server, looking: Server) -> None:
     def counted() -> float:
+        time.sleep(4 * SOON_SECONDS)
         answer = httpx.get(
             f"{server.admin_url}/metrics", headers={"authorization": f"Bearer {server.key}"}, trust_env=False
         )
