@@ -13,6 +13,10 @@ from dataclasses import dataclass
 _LENGTH = b"content-length:"
 _ANSWER_SECONDS = 60.0
 
+_APART_SECONDS = 0.005
+"""How long after another a connection is opened, as a pool grows: of connections opened all at once,
+whichever worker looks first takes all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -62,7 +66,8 @@ async def _ask(address: tuple[str, int], requests: Sequence[bytes], connections:
     waiting = list(reversed(requests))
     taken: list[float] = []
 
-    async def one() -> None:
+    async def one(number: int) -> None:
+        await asyncio.sleep(number * _APART_SECONDS)
         reader, writer = await asyncio.open_connection(*address)
         while waiting:
             request = waiting.pop()
@@ -75,8 +80,8 @@ async def _ask(address: tuple[str, int], requests: Sequence[bytes], connections:
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
-        for _ in range(connections):
-            group.create_task(one())
+        for number in range(connections):
+            group.create_task(one(number))
     return Load(taken, time.perf_counter() - started)
 
 
