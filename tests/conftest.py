@@ -26,7 +26,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 FULL = os.environ.get("MOMENT_RELIABILITY") == "full"
 """Whether the long form is asked for (`make reliability`)."""
 
-settings.register_profile("short", max_examples=30)
+settings.register_profile("short", max_examples=20)
 settings.load_profile("default" if FULL else "short")
 
 

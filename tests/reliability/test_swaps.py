@@ -35,7 +35,7 @@ from tests.service.conftest import PROJECT, READY_SECONDS, Server, environment, 
 from tests.service.more_versions import Staff, at_work, policy, propensity
 
 FULL = os.environ.get("MOMENT_RELIABILITY") == "full"
-SWAPS = 100 if FULL else 16
+SWAPS = 100 if FULL else 8
 CONNECTIONS = 8
 SWAP_SECONDS = 60.0
 """How long opening a bundle may take on a busy machine, its proof in a child included."""

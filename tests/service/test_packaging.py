@@ -251,6 +251,7 @@ def _comparable(answer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long_form
 def test_a_model_answers_as_the_development_server_does_alone(
     signed: Home, bentos: dict[str, Packaged], tmp_path: Path
 ) -> None:

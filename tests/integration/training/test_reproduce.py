@@ -71,6 +71,7 @@ def test_every_kind_of_propensity_model_comes_out_the_same(built: Home, made: Pa
     assert told["differences"] == []
 
 
+@pytest.mark.long_form
 def test_what_was_trained_by_the_pipelines_comes_out_the_same(trained: Trained) -> None:
     for result in (trained.propensity, trained.segmentation):
         model = "propensity" if result is trained.propensity else "segmentation"
