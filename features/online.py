@@ -77,7 +77,7 @@ class OnlineRows:
             Per view, what `read` names; None where the view has no row.
         """
         row: list[FeatureValue] = []
-        expired: list[str] = []
+        expired: set[str] = set()
         times: dict[str, datetime] = {}
         seconds, at = None, now
         for view, there in zip(self._views, found, strict=True):
@@ -90,11 +90,8 @@ class OnlineRows:
                 seconds, at = as_of, datetime.fromtimestamp(cast("int", as_of), UTC)
             times[view.name] = at
             if now - at > view.shortest:
-                expired += view.expired(there, now - at)
+                expired.update(view.expired(there, now - at))
         values = dict(zip(self._names, row, strict=True))
-        if not expired:
-            missing = {name: ValueState.MISSING for name, value in values.items() if value is None}
-            return CustomerRow(customer_id, bool(times), values, missing, times)
         values.update(dict.fromkeys(expired))
         states = {
             name: ValueState.EXPIRED if name in expired else ValueState.MISSING

@@ -9,25 +9,16 @@ from hypothesis import strategies as st
 from features.layout import ColumnKind, ColumnSource, RowColumn, RowLayout
 from serving.bundles.action_margins import ActionMargins
 from serving.bundles.linear import LinearColumn, LinearModel
+from tests.unit.serving.test_linear import column
 
 
 def drawn(rng: np.random.Generator, place: int) -> tuple[RowColumn, LinearColumn]:
     """Draw a column from anywhere; cross columns are numeric."""
-    name, source = f"c{place}", list(ColumnSource)[int(rng.integers(4))]
-    missing = float(rng.normal())
-    if source is not ColumnSource.CROSS and rng.random() < 0.4:
-        weights = tuple(rng.normal(size=int(rng.integers(1, 6))).tolist())
-        words = LinearColumn(name, missing_weight=missing, category_weights=weights)
-        return RowColumn(name, ColumnKind.CATEGORICAL, source, tuple(map(str, weights))), words
-    return RowColumn(name, ColumnKind.NUMERIC, source), LinearColumn(
-        name,
-        weight=float(rng.normal()),
-        center=float(rng.normal()),
-        scale=float(rng.uniform(0.1, 5)),
-        limit=float(rng.uniform(0.5, 10)),
-        log=bool(rng.random() < 0.5),
-        missing_weight=missing,
-    )
+    source = list(ColumnSource)[int(rng.integers(4))]
+    told = column(rng, place, words=0.0 if source is ColumnSource.CROSS else 0.4)
+    categories = tuple(map(str, told.category_weights or ()))
+    kind = ColumnKind.CATEGORICAL if categories else ColumnKind.NUMERIC
+    return RowColumn(told.name, kind, source, categories), told
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 120), st.integers(1, 40), st.booleans())
@@ -43,8 +34,8 @@ def test_log_odds_are_those_of_the_rows(seed: int, width: int, number: int, cros
         int(rng.integers(layout.customer_columns + 1)),
     )
     matrix = np.empty((number, width), dtype=np.float32)
-    for place, (_, column) in enumerate(columns):
-        codes = len(column.category_weights)
+    for place, (_, told) in enumerate(columns):
+        codes = len(told.category_weights)
         matrix[:, place] = rng.integers(codes, size=number) if codes else rng.normal(scale=9, size=number)
     matrix[rng.random(matrix.shape) < 0.2] = np.nan
     customer, crosses = layout.places(ColumnSource.CUSTOMER), layout.places(ColumnSource.CROSS)

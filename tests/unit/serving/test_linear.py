@@ -19,9 +19,10 @@ def drawn(rng: np.random.Generator, columns: int, customer_columns: int) -> Line
     )
 
 
-def column(rng: np.random.Generator, place: int) -> LinearColumn:
+def column(rng: np.random.Generator, place: int, *, words: float = 0.3) -> LinearColumn:
+    """Draw a column; `words` is the chance that it is of words."""
     missing = float(rng.normal())
-    if rng.random() < 0.3:
+    if rng.random() < words:
         weights = tuple(rng.normal(size=int(rng.integers(1, 6))).tolist())
         return LinearColumn(f"c{place}", missing_weight=missing, category_weights=weights)
     return LinearColumn(
