@@ -1,13 +1,15 @@
 """Stopping a worker on SIGTERM without resetting anybody's connection.
 
-For a while it goes on answering, and asks each client to close its connection. Then its address refuses new
-connections, and the server stops as it would have: it answers what is under way, and closes the rest.
+For a while it goes on answering, and asks each client to close its connection. Then nobody new gets in: what
+asks to connect is left without an answer while those who stand at the door are served, and refused after it.
+Then the server stops as it would have: it answers what is under way, and closes the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -19,6 +21,9 @@ from types import FrameType
 
 _MOST_DESCRIPTORS = 256
 
+_HANDSHAKE_SECONDS = 0.1
+"""How long those who were connecting when the door was closed may take to get in."""
+
 _PATIENCE, _PAUSE_SECONDS = 500, 0.002
 """How often, and after what pause, it is looked again whether nobody waits to be accepted."""
 
@@ -27,6 +32,16 @@ _LINGER_SECONDS = 0.5
 
 _INFO_BYTES, _UNACCEPTED = 104, 24
 """Of Linux's ``tcp_info``: its size, and where a listening socket's queue is told."""
+
+_SO_ATTACH_FILTER = 26
+_KNOCKS = struct.pack(
+    "HBBI" * 4,
+    *(0x30, 0, 0, 13),  # Load the flags of the TCP header
+    *(0x45, 0, 1, 0x02),  # Unless SYN is among them, skip one
+    *(0x06, 0, 0, 0),  # Drop it
+    *(0x06, 0, 0, 0xFFFFFFFF),  # Take it whole
+)
+"""A program for Linux's socket filter that drops what asks for a new connection and nothing else."""
 
 _GRACE_SECONDS = 20.0
 """How long a worker that stops waits for clients that do not take their answers."""
@@ -40,9 +55,13 @@ def on_terminate(leave: Callable[[], None], seconds: float) -> None:
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGTERM)
 
-    def stop(number: int, patience: int = _PATIENCE) -> None:
+    def stop(number: int) -> None:
+        ignore_connections()
+        loop.call_later(_HANDSHAKE_SECONDS, refuse, number, _PATIENCE)
+
+    def refuse(number: int, patience: int) -> None:
         if not refuse_connections() and patience:
-            loop.call_later(_PAUSE_SECONDS, stop, number, patience - 1)
+            loop.call_later(_PAUSE_SECONDS, refuse, number, patience - 1)
             return
         # Who has connected last is yet to send; what is idle then is closed
         loop.call_later(_LINGER_SECONDS, finish, number)
@@ -61,6 +80,23 @@ def on_terminate(leave: Callable[[], None], seconds: float) -> None:
         loop.call_soon_threadsafe(begin, number)
 
     signal.signal(signal.SIGTERM, terminate)
+
+
+def ignore_connections() -> None:
+    """Leave who asks to connect from now on without an answer; whose handshake has begun may end it.
+
+    A listener that goes resets whoever is half in. A client that gets no answer asks again after a second,
+    and is refused then. Where the system has no such filter, nothing is done.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    program = ctypes.create_string_buffer(_KNOCKS)
+    steps = len(_KNOCKS) // struct.calcsize("HBBI")
+    for listening in _listening():
+        with listening, contextlib.suppress(OSError):
+            listening.setsockopt(
+                socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", steps, ctypes.addressof(program))
+            )
 
 
 def refuse_connections() -> bool:
