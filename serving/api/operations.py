@@ -67,6 +67,14 @@ class Operation:
     scope: str | None = None
 
 
+CUSTOMER_ID = Parameter(
+    "customer_id",
+    "path",
+    "Id of the customer, percent-encoded.",
+    {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[^\x00-\x1f\x7f]+$"},
+    "1228",
+)
+
 OPERATIONS = (
     Operation(
         method="post",
@@ -150,7 +158,7 @@ OPERATIONS = (
         answers=examples.CUSTOMERS,
         problems=(*ACCESS, "test-only", "not-found", "invalid-value", "time-out-of-range", *ALWAYS),
         parameters=(
-            Parameter("customer_id", "path", "Id of the customer.", {"type": "string"}, "1228"),
+            CUSTOMER_ID,
             Parameter(
                 "time",
                 "query",
