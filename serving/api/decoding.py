@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _DISCARDED_BYTES = 32 * 2**20
 _LARGEST_INTEGER = 2**53
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 _WHERE = re.compile(r" - at `(?:key` in `)?\$\.?(?P<path>.*)`$")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>.*)`$", re.DOTALL)
@@ -100,12 +101,14 @@ def structured(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 
 def instant(text: object, field: str) -> datetime:
-    """Read an RFC 3339 instant, which has an offset, as UTC."""
+    """Read an RFC 3339 instant, which has an offset, as UTC; beyond all years it is the first or the last."""
     try:
         found = msgspec.convert(text, datetime)
         if found.tzinfo is not None:
             return found.astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
+    except OverflowError:
+        return _FIRST if found.year == _FIRST.year else _LAST
+    except msgspec.ValidationError:
         pass
     raise InvalidRequest(
         "a time is written like 2026-05-01T18:00:00Z, with its offset", code="invalid-value", field=field
