@@ -150,7 +150,7 @@ OPERATIONS = (
         description="The answer to a customer's request for access. At most 10,000 of a kind, the newest.",
         answer=ExportAnswer,
         answers=EXPORTS,
-        problems=(*ACCESS, "invalid-value", *ALWAYS),
+        problems=(*ACCESS, "channel-not-allowed", "invalid-value", *ALWAYS),
         parameters=(CUSTOMER_ID,),
         scope=Scope.EXPORT_CUSTOMERS,
     ),

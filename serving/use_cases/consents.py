@@ -42,7 +42,8 @@ class TellConsents:
             The ledger does not answer; nothing was recorded.
         """
         caller.require(Scope.WRITE_CONSENTS)
-        caller.ask_about(customer_id)
+        if any(choice.status is ConsentStatus.GRANTED for choice in choices):
+            caller.ask_about(customer_id)  # a refusal is taken from whoever tells it, however many they told
         for place, choice in enumerate(choices):
             if choice.status is ConsentStatus.GRANTED and caller.channel not in (None, choice.channel):
                 raise InvalidRequest(
