@@ -91,7 +91,7 @@ OPERATIONS = (
         answers=CONSENT_ANSWERS,
         body=ConsentsRequest,
         bodies=CONSENT_REQUESTS,
-        problems=(*_BODY, *ACCESS, "channel-not-allowed", *ALWAYS),
+        problems=(*_BODY, *ACCESS, "channel-not-allowed", "unknown-channel", *ALWAYS),
         parameters=(CUSTOMER_ID,),
         scope=Scope.WRITE_CONSENTS,
     ),
@@ -108,7 +108,7 @@ OPERATIONS = (
         answers=CONSENT_ANSWERS,
         body=ProfileConsentsRequest,
         bodies=PROFILE_CONSENT_REQUESTS,
-        problems=(*_BODY, *ACCESS, "channel-not-allowed", *ALWAYS),
+        problems=(*_BODY, *ACCESS, "channel-not-allowed", "unknown-channel", *ALWAYS),
         scope=Scope.WRITE_CONSENTS,
     ),
     _link_operation(
