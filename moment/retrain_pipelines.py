@@ -83,6 +83,7 @@ def _propensity(
         msgspec.structs.replace(settings, split_on=journal.asked.split_on),
         catalogue=catalogue,
         champion=champion("propensity"),
+        segmentation=champion("segmentation"),
         adopt=False,
         reason=journal.why,
     )

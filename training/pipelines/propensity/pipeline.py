@@ -14,11 +14,13 @@ from moment.home import Home
 from moment.progress import step
 from serving.bundles import (
     About,
+    BundleRefused,
     PropensityBundle,
     SegmentationBundle,
     make_current,
     open_current_segmentation,
     open_propensity,
+    open_segmentation,
     write_propensity,
 )
 from training import reports
@@ -50,6 +52,7 @@ def train(
     *,
     catalogue: Path | None = None,
     champion: Path | None = None,
+    segmentation: Path | None = None,
     adopt: bool = True,
     reason: str = "",
 ) -> PropensityResult:
@@ -67,6 +70,9 @@ def train(
         The catalogue whose actions were presented; None for the one that comes with Moment.
     champion
         Bundle of the model that serves, to compare with; None: there is none.
+    segmentation
+        Bundle of the personas that serve, to look at segment by segment; None, or one that is not what it
+        says it is: the last good one here, where there is one.
     adopt
         Make the bundle the current one at once: for use without a ledger.
     reason
@@ -88,7 +94,8 @@ def train(
         record.tags({"moment.reason": reason or "hand"})
         measured = _measured(train_part, test_part, settings)
         published = _published(home, data, measured, settings, run_id=record.run_id)
-        case = Case(data, train_part, measured, published.bundle, champion, _segmentation(home))
+        personas = _segmentation(home, segmentation)
+        case = Case(data, train_part, measured, published.bundle, champion, personas)
         judged = judge(case, settings)
         with step("Write the report"):
             told = summarize(case, judged, settings, published)
@@ -120,8 +127,13 @@ def _published(
     return Published(bundle, run_id, registered.number)
 
 
-def _segmentation(home: Home) -> SegmentationBundle | None:
-    """Return the current personas; None where there are none, or none that can be trusted."""
+def _segmentation(home: Home, champion: Path | None) -> SegmentationBundle | None:
+    """Return the champion's personas, else the last good ones here; None where none can be trusted."""
+    try:
+        if champion is not None:
+            return open_segmentation(champion)
+    except BundleRefused:
+        pass
     try:
         return open_current_segmentation(home.bundles)
     except DependencyError:
