@@ -11,9 +11,9 @@ from click.testing import CliRunner
 import serving.catalogue
 from moment.errors import ConfigurationError
 from serving.catalogue import load
-from serving.catalogue.cli import catalogue
 from serving.catalogue.show import action_lines, catalogue_lines
 from serving.catalogue.view import catalogue_view
+from serving.commands.catalogue import catalogue
 from tests.unit.serving.catalogue.test_loading import TEN_MISTAKES, written
 from tests.unit.serving.catalogue.whole import WHOLE
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from serving.decision.catalogue import Catalogue
     from serving.decision.columns import Column
 
-_PACKAGED = Path(__file__).parent / "examples" / "groceries.yaml"
+_PACKAGED = Path(__file__).parents[1] / "catalogue" / "examples" / "groceries.yaml"
 _PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FILE = click.argument("file", type=_PATH, envvar="MOMENT_CATALOGUE", default=_PACKAGED)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
