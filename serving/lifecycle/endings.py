@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from serving.lifecycle.acts import Model
 from serving.lifecycle.book import Book, Version
-from serving.lifecycle.refusing import named
+from serving.lifecycle.naming import named
 
 ALERT_AHEAD = timedelta(days=30)
 """How long before an approval ends it is said."""
