@@ -8,7 +8,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-import click
+from serving.logs import LogForm, say
 
 _PAUSE_SECONDS = 5.0
 _STOP_SECONDS = 5.0
@@ -21,7 +21,8 @@ class AdminProcess:
     writes to: when this process is gone, however it went, the pipe ends and the Admin service with it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, form: LogForm = LogForm.TEXT) -> None:
+        self._form = form
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="admin", daemon=True)
 
@@ -48,10 +49,8 @@ class AdminProcess:
                 pass
             code = _stop(process)
             if not self._stopping.is_set():
-                click.echo(
-                    f"The Admin service ended with {code}; starting it again in {_PAUSE_SECONDS:g} s.",
-                    err=True,
-                )
+                said = f"The Admin service ended with {code}; starting it again in {_PAUSE_SECONDS:g} s."
+                say(self._form, "serve", said)
                 self._stopping.wait(_PAUSE_SECONDS)
 
 

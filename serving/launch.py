@@ -22,6 +22,7 @@ from serving.adapters.vault import Vault
 from serving.admin_process import AdminProcess
 from serving.bootstrap import load_catalogue, open_keys, open_tokens
 from serving.life_room import open_life
+from serving.logs import say
 from serving.opening import check_catalogue_choice
 from serving.settings import Settings
 from serving.telemetry import metrics_folder
@@ -105,22 +106,22 @@ def _champion(home: Home, book: Book, model: Model) -> Path | None:
 def serve(home: Home, settings: Settings) -> None:
     """Run the service until it is told to stop (SIGINT or SIGTERM)."""
     keys = check(home, settings)
-    click.echo(f"Opening stores and models; {len(keys)} key(s) open the door. Ctrl+C stops.", err=True)
+    say(settings.log, "serve", f"Opening stores and models; {len(keys)} key(s) open the door. Ctrl+C stops.")
     _pass_on(home, settings)
-    stopping = threading.Event()
-    announcing = threading.Thread(target=_announce, args=(settings, home, stopping), daemon=True)
-    announcing.start()
 
     from serving.service import run
+    from serving.supervising import stopping
 
+    announcing = threading.Thread(target=_announce, args=(settings, home, stopping), daemon=True)
+    announcing.start()
     forget_old(home.root / "allowances")
     try:
-        with AdminProcess():
+        with AdminProcess(settings.log):
             run(settings.host, settings.port, metrics_folder(home, settings.port))
     finally:
         stopping.set()
         announcing.join()
-    click.echo("Stopped.", err=True)
+    say(settings.log, "serve", "Stopped.")
 
 
 def address_of(settings: Settings) -> str:
@@ -207,8 +208,8 @@ def _announce(settings: Settings, home: Home, stopping: threading.Event) -> None
         status, problem = _readiness(settings)
         if status == HTTPStatus.OK:
             break
-        if problem not in ("", told):
-            click.echo(f"Not ready: {problem}", err=True)
+        if problem not in ("", told) and not stopping.is_set():
+            say(settings.log, "serve", f"Not ready: {problem}")
             told = problem
     else:
         return

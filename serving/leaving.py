@@ -1,8 +1,11 @@
-"""Stopping a worker on SIGTERM without resetting anybody's connection.
+"""Stopping a worker without resetting anybody's connection.
 
 For a while it goes on answering, and asks each client to close its connection. Then nobody new gets in: what
 asks to connect is left without an answer while those who stand at the door are served, and refused after it.
 Then the server stops as it would have: it answers what is under way, and closes the rest.
+
+The address belongs to all workers, so it is closed only when all stop: when their supervisor does, or is gone.
+A worker that is told to go alone takes no more connections, and the others go on.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ _LINGER_SECONDS = 0.5
 _INFO_BYTES, _UNACCEPTED = 104, 24
 """Of Linux's ``tcp_info``: its size, and where a listening socket's queue is told."""
 
-_SO_ATTACH_FILTER = 26
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 _KNOCKS = struct.pack(
     "HBBI" * 4,
     *(0x30, 0, 0, 13),  # Load the flags of the TCP header
@@ -46,40 +49,103 @@ _KNOCKS = struct.pack(
 _GRACE_SECONDS = 20.0
 """How long a worker that stops waits for clients that do not take their answers."""
 
+_NEWS_SECONDS = 1.0
+"""How long after a signal the supervisor may take to say that it stops too: one may be sent to all of a group."""
+
+SUPERVISOR_PIPE = "SUPERVISOR_PIPE"
+"""Names in a worker's environment the reading end of a pipe whose other end the supervisor alone has."""
+
 
 def on_terminate(leave: Callable[[], None], seconds: float) -> None:
-    """Have SIGTERM call `leave` at once, and do what it did before only so many seconds later.
+    """Have SIGTERM and SIGINT, and the supervisor when it stops or dies, call `leave` and end this worker.
 
-    To be called in the main thread, from the event loop.
+    When all stop, everybody is answered for so many seconds more before the address is closed. A worker that
+    goes alone leaves the address to the others. To be called in the main thread, from the event loop, before
+    it listens.
     """
-    loop = asyncio.get_running_loop()
-    before = signal.getsignal(signal.SIGTERM)
+    welcome_connections()
+    _Departure(leave, seconds, _supervisor()).watch()
 
-    def stop(number: int) -> None:
+
+class _Departure:
+    """How a worker goes; `supervisor` is the pipe that ends with the supervisor, None where there is none."""
+
+    def __init__(self, leave: Callable[[], None], seconds: float, supervisor: int | None) -> None:
+        self._leave = leave
+        self._seconds = seconds
+        self._supervisor = supervisor
+        self._all_stop = supervisor is None
+        self._asked = self._going = False
+        self._loop = asyncio.get_running_loop()
+        self._before = signal.getsignal(signal.SIGTERM)
+
+    def watch(self) -> None:
+        """Wait for a signal, or for the supervisor to stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+        if self._supervisor is not None:
+            self._loop.add_reader(self._supervisor, self._supervisor_stops, self._supervisor)
+
+    def _signalled(self, _: int, __: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._ask)
+
+    def _supervisor_stops(self, pipe: int) -> None:
+        self._loop.remove_reader(pipe)
+        self._all_stop = True
+        self._go()
+
+    def _ask(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self._loop.call_later(0 if self._all_stop else _NEWS_SECONDS, self._go)
+
+    def _go(self) -> None:
+        if self._going:
+            return
+        self._going = True
+        self._leave()
+        if self._all_stop:
+            self._loop.call_later(self._seconds, self._close_address)
+            return
+        # The socket is everybody's: what waits at it is theirs from now on
+        for server in getattr(getattr(self._before, "__self__", None), "servers", ()):
+            server.close()
+        self._loop.call_later(max(self._seconds, _LINGER_SECONDS), self._finish)
+
+    def _close_address(self) -> None:
         ignore_connections()
-        loop.call_later(_HANDSHAKE_SECONDS, refuse, number, _PATIENCE)
+        self._loop.call_later(_HANDSHAKE_SECONDS, self._refuse, _PATIENCE)
 
-    def refuse(number: int, patience: int) -> None:
+    def _refuse(self, patience: int) -> None:
         if not refuse_connections() and patience:
-            loop.call_later(_PAUSE_SECONDS, refuse, number, patience - 1)
+            self._loop.call_later(_PAUSE_SECONDS, self._refuse, patience - 1)
             return
         # Who has connected last is yet to send; what is idle then is closed
-        loop.call_later(_LINGER_SECONDS, finish, number)
+        self._loop.call_later(_LINGER_SECONDS, self._finish)
 
-    def finish(number: int) -> None:
-        if callable(before):
-            before(number, None)
+    def _finish(self) -> None:
+        if callable(self._before):
+            self._before(signal.SIGTERM, None)
             # uvicorn takes a second signal for not waiting any longer, and waits for ever without it
-            loop.call_later(_GRACE_SECONDS, before, signal.SIGINT, None)
+            self._loop.call_later(_GRACE_SECONDS, self._before, signal.SIGINT, None)
 
-    def begin(number: int) -> None:
-        leave()
-        loop.call_later(seconds, stop, number)
 
-    def terminate(number: int, _: FrameType | None) -> None:
-        loop.call_soon_threadsafe(begin, number)
+def _supervisor() -> int | None:
+    """Return the pipe that ends with the supervisor, where one was handed to this process."""
+    named = os.environ.get(SUPERVISOR_PIPE, "")
+    try:
+        pipe = int(named)
+        return pipe if stat.S_ISFIFO(os.fstat(pipe).st_mode) else None
+    except (ValueError, OSError):
+        return None
 
-    signal.signal(signal.SIGTERM, terminate)
+
+def welcome_connections() -> None:
+    """Let in again whoever asks to connect, whatever a worker before this one has left at the address."""
+    if sys.platform.startswith("linux"):
+        for found in _sockets():
+            with found, contextlib.suppress(OSError):
+                found.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
 
 def ignore_connections() -> None:
@@ -90,13 +156,18 @@ def ignore_connections() -> None:
     """
     if not sys.platform.startswith("linux"):
         return
-    program = ctypes.create_string_buffer(_KNOCKS)
-    steps = len(_KNOCKS) // struct.calcsize("HBBI")
     for listening in _listening():
         with listening, contextlib.suppress(OSError):
-            listening.setsockopt(
-                socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", steps, ctypes.addressof(program))
-            )
+            drop_knocks(listening)
+
+
+def drop_knocks(listening: socket.socket) -> None:
+    """Have Linux drop what asks a socket for a new connection."""
+    program = ctypes.create_string_buffer(_KNOCKS)
+    steps = len(_KNOCKS) // struct.calcsize("HBBI")
+    listening.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", steps, ctypes.addressof(program))
+    )
 
 
 def refuse_connections() -> bool:
@@ -127,13 +198,21 @@ def _queued(listening: socket.socket) -> int:
 
 def _listening() -> Iterator[socket.socket]:
     """Yield a copy of each TCP socket of this process that listens."""
+    for found in _sockets():
+        if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            yield found
+        else:
+            found.close()
+
+
+def _sockets() -> Iterator[socket.socket]:
+    """Yield a copy of each TCP socket of this process."""
     for descriptor in range(3, _MOST_DESCRIPTORS):
         with contextlib.suppress(OSError):
             if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 continue
             found = socket.socket(fileno=os.dup(descriptor))
-            listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-            if listens and found.family in {socket.AF_INET, socket.AF_INET6}:
+            if found.family in {socket.AF_INET, socket.AF_INET6} and found.type == socket.SOCK_STREAM:
                 yield found
             else:
                 found.close()

@@ -7,6 +7,7 @@ origin and severity are kept: a message of theirs may hold anything.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import sys
@@ -114,6 +115,19 @@ def configure(form: LogForm, stream: TextIO | None = None) -> logging.Handler:
     logging.root.setLevel(logging.WARNING)
     logging.getLogger(_OURS).setLevel(logging.INFO if form is LogForm.JSON else logging.WARNING)
     return handler
+
+
+def say(form: LogForm, event: str, message: str, **more: object) -> None:
+    """Write one line to stderr at once, from a process whose log is not set up: it has little to say."""
+    if form is LogForm.TEXT:
+        line = message
+    else:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        told = {"time": now, "level": "info", "event": event, "message": message, **more}
+        line = msgspec.json.encode(told, enc_hook=str).decode()
+    with contextlib.suppress(OSError, ValueError):  # nobody reads any more
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
 def _event(record: logging.LogRecord) -> dict[str, object]:

@@ -99,7 +99,9 @@ class Decisioning:
         """Once, before any worker: let what a Bento brought serve where the home names no champion."""
         from moment.home import Home
         from serving.packaging.packaged import move_in, or_refuse
+        from serving.supervising import supervise
 
+        supervise(_settings.log)
         or_refuse(lambda: move_in(Home.find()))
 
     @bentoml.on_shutdown

@@ -44,6 +44,9 @@ class NextBestAction:
     @staticmethod
     def check() -> None:
         """Refuse to start where no key opens the door."""
+        from serving.supervising import supervise
+
+        supervise(_settings.log)
         check_door(_settings)
 
     @bentoml.api(

@@ -41,7 +41,7 @@ from serving.decision.actions import Candidate
 from serving.decision.consent_ledger import ConsentEntry, ConsentStatus
 from serving.decision.decision import Scores
 from serving.decision.values import Purpose, Scalar
-from serving.leaving import on_terminate
+from serving.leaving import SUPERVISOR_PIPE, on_terminate
 from serving.ports import CustomerFacts, Told
 from serving.ports import Scope as KeyScope
 from serving.records import Mode
@@ -247,10 +247,13 @@ def supervise(home: Home, descriptor: int, workers: int, pids: Path) -> None:
     build(cast("Any", None), Settings())  # imports what Litestar imports when it makes an app
     children: set[int] = set()
     stopping = False
+    reading, writing = os.pipe()
+    os.environ[SUPERVISOR_PIPE] = str(reading)
 
     def stop(*_: object) -> None:
         nonlocal stopping
         stopping = True
+        os.close(writing)
         for child in children:
             os.kill(child, signal.SIGTERM)
 
@@ -260,6 +263,7 @@ def supervise(home: Home, descriptor: int, workers: int, pids: Path) -> None:
             while not stopping and len(children) < workers:
                 child = os.fork()
                 if child == 0:
+                    os.close(writing)
                     signal.signal(signal.SIGTERM, signal.SIG_DFL)
                     serve(home, descriptor)
                     os._exit(0)
@@ -272,10 +276,10 @@ def supervise(home: Home, descriptor: int, workers: int, pids: Path) -> None:
 class Service:
     """Several workers on one address in processes of their own, forked from one that has imported all."""
 
-    def __init__(self, folder: Path, *, workers: int = 2) -> None:
+    def __init__(self, folder: Path, *, workers: int = 2, listening: socket.socket | None = None) -> None:
         self.folder = folder
         self.home = small_home(folder)
-        self.listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listening = listening or socket.create_server(("127.0.0.1", 0), backlog=256)
         self.address = f"127.0.0.1:{self.listening.getsockname()[1]}"
         descriptor = self.listening.fileno()
         command = [sys.executable, "-W", "error", "-m", "tests.reliability.faults"]

@@ -1,10 +1,21 @@
-"""SIGTERM with requests in flight: each is answered, none is reset, and what was acknowledged is there."""
+"""SIGTERM with requests in flight: each is answered, none is reset, and what was acknowledged is there.
+
+A worker that is told to go alone leaves the address to the others; without their supervisor all go.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from serving.leaving import drop_knocks
 from tests.reliability.channel import Channel
 from tests.reliability.faults import FULL, Service, SmallService, small_home
 
@@ -43,3 +54,88 @@ def test_sigterm_under_load_resets_nobody(tmp_path: Path) -> None:
             assert all(office.records.find(one) is not None for one in decided)
         finally:
             office.close()
+
+
+def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_told_to_go_alone_is_not_missed(tmp_path: Path, number: signal.Signals) -> None:
+    prepared = SmallService(small_home(tmp_path))
+    secret = prepared.key()
+    prepared.close()
+    service = Service(tmp_path)
+    channels = [Channel(service.address, secret, f"alone-{n}") for n in range(CHANNELS)]
+    try:
+        for channel in channels:
+            channel.start()
+        until(lambda: sum(len(channel.decisions) for channel in channels) > 5 * CHANNELS)
+        first, second = service.pids()
+        for replaced, pid in enumerate((first, second), start=1):
+            os.kill(pid, number)
+            until(lambda pid=pid: not is_there(pid))  # type: ignore[misc]
+            until(lambda count=replaced: len(service.pids()) == 2 + count)  # type: ignore[misc]
+        before = sum(len(channel.decisions) for channel in channels)
+        until(lambda: sum(len(channel.decisions) for channel in channels) > before + 5 * CHANNELS)
+        for channel in channels:
+            channel.done.set()
+        for channel in channels:
+            channel.join(60)
+        assert service.stop() == 0
+    finally:
+        service.kill()
+    seen = {why for channel in channels for why in channel.seen}
+    assert seen <= {"200", "503"}, [channel.seen for channel in channels]
+
+
+def test_workers_end_in_order_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+    prepared = SmallService(small_home(tmp_path))
+    secret = prepared.key()
+    prepared.close()
+    service = Service(tmp_path)
+    channels = [Channel(service.address, secret, f"orphan-{n}") for n in range(CHANNELS)]
+    try:
+        for channel in channels:
+            channel.start()
+        until(lambda: sum(len(channel.decisions) for channel in channels) > 5 * CHANNELS)
+        service.listening.close()
+        os.kill(service.process.pid, signal.SIGKILL)
+        until(lambda: not any(map(is_there, service.pids())))
+        for channel in channels:
+            channel.done.set()
+            channel.join(60)
+    finally:
+        service.kill()
+    seen = {why for channel in channels for why in channel.seen}
+    assert seen <= {"200", "503", "refused"}, [channel.seen for channel in channels]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has the filter")
+def test_a_filter_that_was_left_at_an_address_goes_with_the_next_worker(tmp_path: Path) -> None:
+    prepared = SmallService(small_home(tmp_path))
+    secret = prepared.key()
+    prepared.close()
+    with socket.create_server(("127.0.0.1", 0)) as left:
+        drop_knocks(left)
+        service = Service(tmp_path, listening=left)
+        channel = Channel(service.address, secret, "left")
+        try:
+            channel.start()
+            until(lambda: len(channel.decisions) > 0)
+            channel.done.set()
+            channel.join(60)
+            assert service.stop() == 0
+        finally:
+            service.kill()
