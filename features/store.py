@@ -140,7 +140,7 @@ class FeatureStore:
             raise StepMissing(f"no snapshot was served by {until:%Y-%m-%dT%H:%MZ}", run=BUILD_FIRST)
         self.refresh()
         self._overwrite_what_goes()
-        for name in self._applied_views():
+        for name in self._views_of_this_home():
             with quiet(), duckdb_in_utc(self.home):
                 self._feast.materialize(at - timedelta(seconds=1), at, feature_views=[name])
             step.advance(1, note=name)
@@ -316,6 +316,14 @@ class FeatureStore:
             self._online_views = {name: applied[name] for name in self._by_view}
         return self._online_views
 
+    def _views_of_this_home(self) -> dict[str, Any]:
+        """Return the views, whose snapshots must be this home's: the registry names them by absolute path."""
+        views = self._applied_views()
+        for name, view in views.items():
+            if Path(view.batch_source.path).parent.resolve() != (self.home.snapshots / name).resolve():
+                raise StepMissing("Feast's registry reads the snapshots of another home", run=APPLY_FIRST)
+        return views
+
     def _realtime_view(self) -> Any:  # noqa: ANN401 - Feast's view
         if self._realtime is None:
             found = [view for view in self._feast.list_feature_views() if view.name == VIEW]
@@ -350,7 +358,7 @@ class FeatureStore:
 
     def _pull(self, asked: pd.DataFrame) -> pa.Table:
         """Return one row per customer and time asked for, in the order asked."""
-        self._applied_views()
+        self._views_of_this_home()
         references = [f"{spec.view}:{spec.name}" for spec in self.contract]
         references += [f"{view}:{as_of_column(view)}" for view in self._by_view]
         with quiet(), duckdb_in_utc(self.home):

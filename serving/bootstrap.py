@@ -20,9 +20,11 @@ from serving.opening import (
     PACKAGED_CATALOGUE,
     catalogue_columns,
     catalogue_path,
+    check_database,
     load_catalogue,
     open_tracking,
 )
+from serving.packaging.packaged import VARIABLE as PACKAGED
 from serving.ports import Keys
 from serving.ports.life import Signer
 from serving.settings import Settings
@@ -268,10 +270,20 @@ class LateOffice:
 
     def _try(self) -> bool:
         try:
-            self._opened = open_all(self._home, self._settings, self._telemetry)
+            if PACKAGED not in os.environ:  # a Bento brings bundles into a home that has nothing yet
+                check_database(self._home)
+            opened = open_all(self._home, self._settings, self._telemetry)
         except (DependencyError, ConfigurationError) as refusal:
             self._refusal = refusal
             return False
+        try:
+            # Here, where nobody waits: the first request would open them on the loop of all others
+            _ = self.access, self.life
+        except (DependencyError, ConfigurationError) as refusal:
+            opened.close()
+            self._refusal = refusal
+            return False
+        self._opened = opened
         self._telemetry.opened(self._opened.desk.versions)
         self._opened.succession.start()
         return True

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from moment.errors import DependencyError, StepMissing
+from moment.errors import ConfigurationError, DependencyError, StepMissing
 from moment.home import Home
 from serving.adapters.file_rates import forget_old
 from serving.adapters.vault import Vault
@@ -23,9 +23,9 @@ from serving.admin_process import AdminProcess
 from serving.bootstrap import load_catalogue, open_keys, open_tokens
 from serving.life_room import open_life
 from serving.logs import say
-from serving.opening import check_catalogue_choice
-from serving.settings import Settings
-from serving.telemetry import metrics_folder
+from serving.opening import check_catalogue_choice, check_database
+from serving.settings import Settings, unknown_names
+from serving.telemetry import forget_metrics, metrics_folder
 from serving.use_cases.keys import PREFIX
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
     from serving.adapters.identifiers import utc_now
     from serving.lifecycle import Model
 
+    check_database(home)
     book = _book(home)
     _serving(home, book, Model.SEGMENTATION)
     propensity = _serving(home, book, Model.PROPENSITY)
@@ -74,6 +75,7 @@ def check(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
         )
     Vault.open(home)
     open_tokens(settings)
+    _check_ports(settings)
     _check_address(settings.host, settings.port, "--host or --port")
     _check_address(settings.admin_host, admin_port(settings), "MOMENT_ADMIN_HOST or --admin-port")
     return usable
@@ -93,7 +95,16 @@ def _serving(home: Home, book: Book, model: Model) -> Path:
     """Return the bundle that is to serve: the champion's, else the last good one; StepMissing for neither."""
     from serving.bundles import current
 
-    return _champion(home, book, model) or current(home.bundles, model)
+    try:
+        return _champion(home, book, model) or current(home.bundles, model)
+    except StepMissing as missing:
+        champion = book.champion(model)
+        if champion is None:
+            raise
+        raise DependencyError(
+            f"the champion of {model}, {champion.version}, is not in {home.bundles / model}; restore it "
+            "from a backup"
+        ) from missing
 
 
 def _champion(home: Home, book: Book, model: Model) -> Path | None:
@@ -105,6 +116,8 @@ def _champion(home: Home, book: Book, model: Model) -> Path | None:
 
 def serve(home: Home, settings: Settings) -> None:
     """Run the service until it is told to stop (SIGINT or SIGTERM)."""
+    for line in unknown_names():
+        say(settings.log, "serve", line)
     keys = check(home, settings)
     say(settings.log, "serve", f"Opening stores and models; {len(keys)} key(s) open the door. Ctrl+C stops.")
     _pass_on(home, settings)
@@ -115,6 +128,7 @@ def serve(home: Home, settings: Settings) -> None:
     announcing = threading.Thread(target=_announce, args=(settings, home, stopping), daemon=True)
     announcing.start()
     forget_old(home.root / "allowances")
+    forget_metrics(home, time.time())
     try:
         with AdminProcess(settings.log):
             run(settings.host, settings.port, metrics_folder(home, settings.port))
@@ -156,6 +170,15 @@ def _free_port(host: str) -> int:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def _check_ports(settings: Settings) -> None:
+    hosts = {settings.host, settings.admin_host}
+    if admin_port(settings) == settings.port and (len(hosts) == 1 or hosts & _WILDCARDS.keys()):
+        raise ConfigurationError(
+            f"the Admin service cannot have the service's own port {settings.port}; name another with "
+            "MOMENT_ADMIN_PORT or --admin-port"
+        )
 
 
 def _check_address(host: str, port: int, options: str) -> None:

@@ -4,7 +4,7 @@ For a while it goes on answering, and asks each client to close its connection. 
 asks to connect is left without an answer while those who stand at the door are served, and refused after it.
 Then the server stops as it would have: it answers what is under way, and closes the rest.
 
-The address belongs to all workers, so it is closed only when all stop: when their supervisor does, or is gone.
+The address belongs to all workers, so it is closed when all stop: when their supervisor does, or is gone.
 A worker that is told to go alone takes no more connections, and the others go on.
 """
 
@@ -50,7 +50,7 @@ _GRACE_SECONDS = 20.0
 """How long a worker that stops waits for clients that do not take their answers."""
 
 _NEWS_SECONDS = 1.0
-"""How long after a signal the supervisor may take to say that it stops too: one may be sent to all of a group."""
+"""How long after a signal the supervisor may take to stop too: some send one to all of a group."""
 
 SUPERVISOR_PIPE = "SUPERVISOR_PIPE"
 """Names in a worker's environment the reading end of a pipe whose other end the supervisor alone has."""

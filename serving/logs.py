@@ -51,9 +51,9 @@ class TextLines(logging.Formatter):
         event = _event(record)
         name = event.pop("event")
         details = "  ".join(f"{key}={value}" for key, value in event.items() if key != "message")
-        return "  ".join(
-            str(part) for part in (record.levelname.lower(), name, event.get("message"), details) if part
-        )
+        said = (record.levelname.lower(), name, event.get("message"), details)
+        lines = "  ".join(str(part) for part in said if part).splitlines()
+        return " | ".join(line.strip() for line in lines)
 
 
 class Unhurried(logging.Handler):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moment.errors import ConfigurationError
+from moment.errors import ConfigurationError, DependencyError
+from moment.home import Home
 from serving.lifecycle import Book, Model
 from serving.settings import Settings
 
@@ -66,6 +67,22 @@ def open_tracking(vault: Vault) -> Tracking:
     from serving.use_cases.tracking import LABEL, Tracking
 
     return Tracking(vault.derived_key(LABEL))
+
+
+def check_database(home: Home) -> None:
+    """Refuse a home that has served and has lost its database: an empty one must not take its place.
+
+    Raises
+    ------
+    DependencyError
+        There is no database, but there are bundles.
+    """
+    if home.database.exists() or not any(home.bundles.glob("*/CURRENT")):
+        return
+    raise DependencyError(
+        f"{home.database.name} is gone from {home.root}; restore it, or mount where it lies (where there was "
+        "none yet, `moment keys create` makes it)"
+    )
 
 
 def check_catalogue_choice(settings: Settings, book: Book) -> None:

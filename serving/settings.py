@@ -5,6 +5,7 @@ Decision policy is not here: it is the catalogue.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import re
@@ -65,7 +66,7 @@ class Settings:
         How many requests one worker has at a time; more are refused at once (``MOMENT_MOST_IN_FLIGHT``).
     drain_seconds
         How long a worker told to stop goes on answering before its address refuses connections
-        (``MOMENT_DRAIN_SECONDS``).
+        (``MOMENT_DRAIN_SECONDS``); an hour at most.
     retention_days_personal, retention_days_records, retention_days_test
         How long `moment records prune` leaves the personal part of live records, live records as a whole,
         and those of test traffic (``MOMENT_RETENTION_DAYS_PERSONAL``, ``…_RECORDS``, ``…_TEST``). Limits
@@ -105,8 +106,15 @@ class Settings:
             With one fault per variable that cannot be read.
         """
         reader = _Reader(os.environ if environment is None else environment)
+        settings = cls._read(reader)
+        if reader.faults:
+            raise ConfigurationError("the environment is wrong", faults=reader.faults)
+        return settings
+
+    @classmethod
+    def _read(cls, reader: _Reader) -> Self:
         default = cls()
-        settings = cls(
+        return cls(
             host=reader.read("MOMENT_HOST", address, default.host),
             port=reader.read("MOMENT_PORT", _between(0, 65535), default.port),
             workers=reader.read("MOMENT_WORKERS", _between(1, 64), default.workers),
@@ -114,10 +122,10 @@ class Settings:
             max_body_bytes=reader.read(
                 "MOMENT_MAX_BODY_BYTES", _between(1024, 2**26), default.max_body_bytes
             ),
-            body_seconds=reader.read("MOMENT_BODY_SECONDS", _positive, default.body_seconds),
+            body_seconds=reader.read("MOMENT_BODY_SECONDS", _up_to(300), default.body_seconds),
             deadline_ms=reader.read("MOMENT_DEADLINE_MS", _between(10, 60_000), default.deadline_ms),
             most_in_flight=reader.read("MOMENT_MOST_IN_FLIGHT", _between(1, 100_000), default.most_in_flight),
-            drain_seconds=reader.read("MOMENT_DRAIN_SECONDS", _positive, default.drain_seconds),
+            drain_seconds=reader.read("MOMENT_DRAIN_SECONDS", _up_to(3600), default.drain_seconds),
             retention_days_personal=reader.read(
                 "MOMENT_RETENTION_DAYS_PERSONAL", _between(1, 36_500), default.retention_days_personal
             ),
@@ -137,9 +145,38 @@ class Settings:
             bounds=_read_bounds(reader),
             **_read_jwt(reader),
         )
-        if reader.faults:
-            raise ConfigurationError("the environment is wrong", faults=reader.faults)
-        return settings
+
+
+_PREFIX = "MOMENT_"
+
+_ELSEWHERE = (
+    "MOMENT_HOME",
+    "MOMENT_MLRUNS",
+    "MOMENT_VAULT_KEY",
+    "MOMENT_BUNDLE_KEYS",
+    "MOMENT_PERSON_KEY",
+    "MOMENT_PACKAGED",
+    "MOMENT_SCORING_KEY_SHA256",
+)
+"""What others read of the environment."""
+
+
+def unknown_names(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return a line for each variable that is named as ours are and that nobody reads."""
+    environment = os.environ if environment is None else environment
+    reader = _Reader({})
+    Settings._read(reader)  # noqa: SLF001 - to learn what it reads
+    known = [*sorted(reader.names), *_ELSEWHERE]
+    lines = []
+    for name in sorted(environment):
+        if name.startswith(_PREFIX) and name not in known:
+            # The prefix, which all share, would make all of them alike
+            near = difflib.get_close_matches(
+                name[len(_PREFIX) :], [one[len(_PREFIX) :] for one in known], n=1
+            )
+            hint = f"; {_PREFIX}{near[0]} is one." if near else "."
+            lines.append(f"{name} is no setting and is ignored{hint}")
+    return tuple(lines)
 
 
 class _Jwt(TypedDict):
@@ -170,6 +207,10 @@ def _read_bounds(reader: _Reader) -> Bounds:
     """Read how much each key may ask; a burst not named is two seconds' worth."""
     rate = reader.read("MOMENT_RATE_PER_KEY", _positive, None)
     burst = reader.read("MOMENT_RATE_BURST", _between(1, 1_000_000), None)
+    if rate is None and burst is not None:
+        reader.faults.append(
+            Fault("MOMENT_RATE_BURST", "has no effect without MOMENT_RATE_PER_KEY; set both or only that")
+        )
     if rate is not None and burst is None:
         burst = max(1, round(2 * rate))
     return Bounds(
@@ -182,10 +223,12 @@ def _read_bounds(reader: _Reader) -> Bounds:
 @dataclass(slots=True)
 class _Reader:
     environment: Mapping[str, str]
+    names: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
         """Return the parsed variable, or the default where it is unset or wrong."""
+        self.names.add(name)
         text = self.environment.get(name, "")
         if not text:
             return default
@@ -223,6 +266,15 @@ def _positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise ValueError("is no positive number")
     return number
+
+
+def _up_to(most: int) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if _positive(text) > most:
+            raise ValueError(f"is more than {most}")
+        return float(text)
+
+    return parse
 
 
 def _origins(text: str) -> tuple[str, ...]:

@@ -109,6 +109,8 @@ class Succession:
 
     def start(self) -> None:
         """Watch the ledger from now on."""
+        self._telemetry.followed(self.state.now.seq)
+        self._telemetry.ledger(self._book.seq)
         self._wake.set()
         for name, work in (("succession", self._watch), ("opening bundles", self._open_missing)):
             thread = threading.Thread(target=work, name=name, daemon=True)
@@ -124,7 +126,9 @@ class Succession:
 
     def look(self) -> None:
         """Ask the ledger once; what needs no bundle holds when this returns, the rest when it is open."""
-        if self._ledger.seq() != self._book.seq:
+        seq = self._ledger.seq()
+        self._telemetry.ledger(seq)
+        if seq != self._book.seq:
             book = self._ledger.book()
             with self._lock:
                 self._book = book

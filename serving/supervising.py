@@ -1,7 +1,7 @@
 """The process that keeps the workers up: what it tells them, and what it tells of them.
 
-BentoML leaves that to circus. Here circus' arbiter learns to let its workers know that all of them stop, which
-a signal alone does not say; to say that a worker ended; and to let SIGHUP be, which would end them all.
+BentoML leaves that to circus. Here circus' arbiter learns to let its workers know that all of them stop,
+which a signal alone does not say; to say that a worker ended; and to let SIGHUP be, which would end them all.
 """
 
 from __future__ import annotations

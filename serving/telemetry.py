@@ -6,6 +6,8 @@ names come from the API, the catalogue and the code.
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -68,6 +70,10 @@ class Telemetry(Protocol):
         """Take in the ledger's last act that decisions heed from now on."""
         ...
 
+    def ledger(self, seq: int) -> None:
+        """Take in how many acts the ledger has, heeded or not."""
+        ...
+
     def refused(self, model: str, reason: str) -> None:
         """Take in that a bundle was refused; the last good one goes on deciding."""
         ...
@@ -105,6 +111,9 @@ class Untold:
     def followed(self, seq: int) -> None:
         """Forget it."""
 
+    def ledger(self, seq: int) -> None:
+        """Forget it."""
+
     def refused(self, model: str, reason: str) -> None:
         """Forget it."""
 
@@ -116,6 +125,28 @@ class Untold:
 
 
 UNTOLD: Telemetry = Untold()
+
+_DAY_SECONDS = 86_400
+
+
+def forget_metrics(home: Home, now: float) -> None:
+    """Remove what services on other ports counted that are no more, a day after."""
+    for folder in (home.root / "metrics").glob("[0-9]*"):
+        files = list(folder.glob("*.db"))
+        pids = {path.stem.rpartition("_")[2] for path in files}
+        newest = max((path.stat().st_mtime for path in (folder, *files) if path.exists()), default=now)
+        if now - newest > _DAY_SECONDS and not any(map(_is_there, pids)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_there(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def metrics_folder(home: Home, port: int) -> Path:

@@ -9,6 +9,7 @@ a person, and no address is shown but its template.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _IN_A_MILLISECOND = 1_000_000
 _SERVER_FAULTS = 500
+_LAST_SECONDS = 3.0
+"""How long a process that stops waits for the collector."""
 
 
 def is_wanted(environment: Mapping[str, str] = os.environ) -> bool:
@@ -56,7 +59,7 @@ class Traced:
         name = os.environ.get("OTEL_SERVICE_NAME") or "moment"
         resource = Resource.create({"service.name": name, "service.version": __version__})
         # Not the global one, which libraries would tell of themselves through
-        self._provider = TracerProvider(resource=resource)
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("moment", __version__)
         self._app = app
@@ -88,8 +91,10 @@ class Traced:
             span.end(ended)
 
     def close(self) -> None:
-        """Send what waits, and stop."""
-        self._provider.shutdown()
+        """Send what waits, and stop; a collector that is away is not waited for."""
+        sending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        sending.start()
+        sending.join(_LAST_SECONDS)
 
     def _tell(self, span: Span, scope: Scope, status: int, started: int, ended: int) -> None:
         from opentelemetry.trace import StatusCode

@@ -142,6 +142,50 @@ def overwrite(path: Path, seconds: float = _BUSY_SECONDS) -> bool:
         raise DependencyError(f"the operational database does not answer ({error}); try again") from error
 
 
+class SameFiles:
+    """Whether the database at `path`, which is open, is still what its name and its log's stand for.
+
+    What is written to a file that was moved away or removed is lost with it, and SQLite does not look. A copy
+    over the file itself is seen where it is shorter: it never gets shorter while it is used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._files = (path, path.with_name(f"{path.name}-wal"))
+        self._known = [_identity(file) for file in self._files]
+        self._size = self._length()
+
+    def check(self) -> None:
+        """Look again.
+
+        Raises
+        ------
+        DependencyError
+            It is not: nothing may be written any more.
+        """
+        size = self._length()
+        if size < self._size or [_identity(file) for file in self._files] != self._known:
+            raise DependencyError(
+                f"{self._path.name} was removed or replaced while it was open, so nothing is recorded; put "
+                "back the one that was there, or restart the service"
+            )
+        self._size = size
+
+    def _length(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class PerThread:
     """One connection to the database per thread that asks for one.
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from moment.errors import DependencyError, MomentError
-from serving.adapters.database import connect
+from serving.adapters.database import SameFiles, connect
 
 _LARGEST_GROUP = 256
 
@@ -82,6 +82,7 @@ class GroupCommit:
         self._waiting: deque[_Job[Any]] = deque()
         self._pen = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._files: SameFiles | None = None
         self._called, self._at_once = threading.Event(), threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._write_when_called, name="group-commit", daemon=True)
@@ -118,6 +119,11 @@ class GroupCommit:
         """Tell `watch` from now on how many writes wait, before and after each group."""
         self._watch = watch
 
+    def check(self) -> None:
+        """Raise DependencyError when the files that were opened are no longer the database."""
+        if self._files is not None:
+            self._files.check()
+
     def close(self) -> None:
         """Write what waits, then stop."""
         self._closing = True
@@ -149,7 +155,8 @@ class GroupCommit:
         self._watch(len(self._waiting))
         group: list[_Job[Any]] = []
         try:
-            connection = self._connection = self._connection or _open(self._path)
+            connection = self._opened()
+            self.check()
             if not _begun(connection, patience):
                 return
             group = self._next_group()
@@ -166,6 +173,12 @@ class GroupCommit:
                 job.settle()
         self._watch(len(self._waiting))
 
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = _open(self._path)
+            self._files = SameFiles(self._path)
+        return self._connection
+
     def _next_group(self) -> list[_Job[Any]]:
         """Take what waits. From here on a caller who gives up can no longer cancel it."""
         count = min(len(self._waiting), _LARGEST_GROUP)
@@ -177,6 +190,7 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = connect(path)
     connection.execute("PRAGMA busy_timeout=0")  # `_begun` waits itself
     connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+    connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # opens the log, too
     return connection
 
 

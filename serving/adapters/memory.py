@@ -112,6 +112,9 @@ class MemoryRecords:
             self.outcomes.count_waiting(record)
             return entry
 
+    def check(self) -> None:
+        """Nothing can be wrong."""
+
     def find(self, decision_id: str) -> DecisionRecord | None:
         """Return a record by its id."""
         return next((e.record for e in self._entries if e.record.decision_id == decision_id), None)

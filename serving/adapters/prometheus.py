@@ -90,6 +90,7 @@ class PrometheusTelemetry:
             "code_version",
         )
         self._seq = self._gauge("ledger_seq", "The ledger's last act that every worker heeds", "livemin")
+        self._last_seq = self._gauge("ledger_last_seq", "The ledger's last act", "livemax")
         self._refusals = self._counter("bundles_refused", "Bundles refused by a worker", "model", "reason")
         self._approval_days = self._gauge(
             "approval_days_left",
@@ -147,6 +148,10 @@ class PrometheusTelemetry:
     def followed(self, seq: int) -> None:
         """Show up to which act of the ledger decisions heed it."""
         self._seq.set(seq)
+
+    def ledger(self, seq: int) -> None:
+        """Show how many acts there are."""
+        self._last_seq.set(seq)
 
     def refused(self, model: str, reason: str) -> None:
         """Count a bundle that was refused."""

@@ -66,6 +66,11 @@ class SqliteRecords:
         new = _New.of(entry, reservation, self._vault)  # here, so that nobody who writes need wait for it
         return self.writer.write(lambda connection: _store(connection, self._vault, new), more=more)
 
+    def check(self) -> None:
+        """Ask whether it can be read, and is still the file that is written to."""
+        self.writer.check()
+        self.find("readiness")
+
     def find(self, decision_id: str) -> DecisionRecord | None:
         """Return a record by its id."""
         return next((entry.record for entry in self._select(_BY_ID, decision_id)), None)

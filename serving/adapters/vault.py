@@ -211,9 +211,11 @@ class Vault:
     def _agree(self, connection: sqlite3.Connection, source: str) -> None:
         """Note in a new database what it is sealed under; refuse one sealed under another secret."""
         check = self.derived_key("check of the secret")
-        connection.execute(
-            "INSERT INTO vault_checks (id, secret_check) VALUES (1, ?) ON CONFLICT DO NOTHING", (check,)
-        )
+        # Only where it is needed: who writes waits for everybody else who does
+        if _check_of(connection) is None:
+            connection.execute(
+                "INSERT INTO vault_checks (id, secret_check) VALUES (1, ?) ON CONFLICT DO NOTHING", (check,)
+            )
         if _check_of(connection) != check:
             raise ConfigurationError(
                 f"moment.db is sealed under another secret than {source} holds; put back the secret it was "

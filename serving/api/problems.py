@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 import traceback
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -96,6 +97,13 @@ KINDS = MappingProxyType(_KINDS)
 
 RETRY_SECONDS = 2
 
+PROBES = frozenset({"/livez", "/readyz"})
+
+_TOLD_SECONDS = 60.0
+"""How long a probe's refusal is not told again."""
+
+_told: dict[str, tuple[str, float]] = {}
+
 
 def problem(code: str, detail: str, field: str | None = None) -> Problem:
     """Return the problem of a known code."""
@@ -155,9 +163,20 @@ def handle(request: AnyRequest, error: Exception) -> Response[bytes]:
     if refusal.code == "internal":
         place = "".join(traceback.format_tb(error.__traceback__))
         _log.error("%s in %s %s\n%s", type(error).__name__, request.method, _template(request), place)
-    elif refusal.status == 503:
+    elif refusal.status == 503 and not _is_told(_template(request), refusal.detail):
         _log.warning("%s: %s", refusal.code, refusal.detail)
     return respond(refusal, _headers(error, refusal))
+
+
+def _is_told(template: str, detail: str) -> bool:
+    """Whether a refused probe need not be told: several a second say what the last did."""
+    if template not in PROBES:
+        return False
+    now = time.monotonic()
+    if _told.get(template, ("", 0.0))[0] == detail and now - _told[template][1] < _TOLD_SECONDS:
+        return True
+    _told[template] = detail, now
+    return False
 
 
 def _headers(error: Exception, refusal: Problem) -> dict[str, str] | None:

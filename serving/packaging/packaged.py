@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from moment.errors import MomentError, StepMissing
+from moment.errors import DependencyError, MomentError
 from moment.home import Home
 from serving.bundles.manifest import current, make_current
 from serving.bundles.signing import TRUST_FILE, TRUST_VARIABLE
@@ -110,16 +110,18 @@ def in_service(home: Home, book: Book, model: Model) -> Path:
     Raises
     ------
     StepMissing
-        There is neither, or its folder is gone.
+        There is neither.
+    DependencyError
+        The champion's folder is gone.
     """
     champion = book.champion(model)
     if champion is None:
         return current(home.bundles, model)
     folder = home.bundles / model / champion.version
     if not folder.is_dir():
-        raise StepMissing(
-            f"the champion of {model}, {champion.version}, is not in {folder.parent}",
-            run=f"moment train {model}",
+        raise DependencyError(
+            f"the champion of {model}, {champion.version}, is not in {folder.parent}; restore it from "
+            "a backup"
         )
     return folder
 

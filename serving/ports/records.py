@@ -85,6 +85,10 @@ class DecisionRecords(Protocol):
         """
         ...
 
+    def check(self) -> None:
+        """Ask whether it can be read, and written to as far as that shows; DependencyError when it cannot."""
+        ...
+
     def find(self, decision_id: str) -> DecisionRecord | None:
         """Return a record by its id."""
         ...

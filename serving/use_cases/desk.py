@@ -7,12 +7,13 @@ from functools import cached_property
 
 from features.contract import FeatureContract
 from features.realtime_features import REALTIME_V1
+from moment.errors import DependencyError
 from serving.ports import ModelArchive
 from serving.records import Versions
 from serving.use_cases.consents import TellConsents
 from serving.use_cases.customers import ViewCustomer, ViewHistory
 from serving.use_cases.deadline import Aside
-from serving.use_cases.decide import Decide
+from serving.use_cases.decide import RECORDS, Decide
 from serving.use_cases.erase import EraseCustomer
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.explain import Explain
@@ -55,9 +56,12 @@ class Desk:
     def check(self) -> None:
         """Ask what no answer can do without; DependencyError when it does not answer.
 
-        What decisions can do without is not asked: without it they are degraded, not down.
+        What decisions can do without is not asked: without it they are degraded, not down. The records may be
+        read and not written, on a full disk or beside another who writes: decisions have found that out.
         """
-        self.decide.records.find("readiness")
+        self.decide.records.check()
+        if not self.decide.breakers[RECORDS].would_admit():
+            raise DependencyError("decisions cannot be recorded; the log says why")
 
     @property
     def versions(self) -> Versions:

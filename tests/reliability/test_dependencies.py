@@ -21,6 +21,7 @@ from serving.decision.consent_ledger import ConsentStatus
 from serving.decision.values import ProfileKind
 from serving.records import DecisionRecord, Mode
 from serving.use_cases.asking import Ask
+from serving.use_cases.decide import RECORDING
 from tests.reliability.faults import FULL, Fault, Faulty, GarbageScorer, SmallService, small_home
 from tests.service.kit import Shop, ask, caller
 
@@ -181,9 +182,11 @@ def test_what_cannot_be_recorded_is_not_answered_and_once_it_can_it_is(
         answers(service, 1)
 
         async def refused() -> None:
-            for number in range(ASKED):
+            for number in range(max(ASKED, RECORDING.failures + 1)):
                 with pytest.raises(DependencyError):
                     await answer(service, ask(request_id=f"r{number}"))
+            with pytest.raises(DependencyError, match="cannot be recorded"):
+                service.desk().check()
 
         async def answered_again() -> DecisionRecord:
             for _ in range(600):
@@ -197,6 +200,7 @@ def test_what_cannot_be_recorded_is_not_answered_and_once_it_can_it_is(
         first, again = asyncio.run(answered_again()), asyncio.run(answered_again())
         assert first == again == service.records.find(first.decision_id)
         assert first.degraded == ()
+        service.desk().check()
 
 
 def test_the_event_loop_goes_on_while_a_store_hangs(folder: Path) -> None:

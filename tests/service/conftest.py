@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -161,7 +162,7 @@ def server(
     with started(home, key, more) as server:
         yield server
     assert server.process.returncode == 0
-    assert server.lines[-1] == "Stopped.\n"
+    assert json.loads(server.lines[-1])["message"] == "Stopped."
     # No worker is left that still listens
     for url in (server.url, server.admin_url):
         with pytest.raises(httpx.ConnectError):

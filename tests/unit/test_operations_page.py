@@ -98,7 +98,7 @@ def test_defaults_are_the_codes() -> None:
 
 def is_taken(name: str, value: str) -> bool:
     try:
-        Settings.read({name: value})
+        Settings.read({"MOMENT_RATE_PER_KEY": "1", name: value})
     except ConfigurationError:
         return False
     return True
@@ -116,10 +116,13 @@ def test_ranges_are_the_codes(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [name for name, (_, bounds) in SETTINGS.items() if bounds == "above 0"])
+@pytest.mark.parametrize("name", [name for name, (_, bounds) in SETTINGS.items() if "above 0" in bounds])
 def test_what_may_be_any_amount_is_above_nothing(name: str) -> None:
     assert not is_taken(name, "0")
     assert is_taken(name, "0.5")
+    most = SETTINGS[name][1].partition(", at most ")[2]
+    assert is_taken(name, most or "1000000")
+    assert not is_taken(name, f"{most}.5" if most else "inf")
 
 
 def metrics() -> dict[str, Shown]:

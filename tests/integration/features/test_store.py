@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -201,3 +202,19 @@ def test_applying_again_changes_nothing_that_is_served(served: Served, customers
     served.store.apply()
     assert online(served.store, customers[:5], served.now) == before
     assert served.store.newest_event_time() == served.times[-1]
+
+
+def test_a_home_that_was_copied_never_reads_the_first_ones_snapshots(served: Served, tmp_path: Path) -> None:
+    home = Home(tmp_path / "copy", served.home.mlruns)
+    shutil.copytree(served.home.root, home.root)
+    store = FeatureStore(home)
+    asked = pd.DataFrame({"customer_id": ["nobody"], "at": served.now})
+    for read in (lambda: store.materialize(served.now), lambda: store.historical(asked)):
+        with pytest.raises(StepMissing) as refused:
+            read()
+        assert str(refused.value) == (
+            "Feast's registry reads the snapshots of another home; run `moment features apply` first"
+        )
+    assert store.online(["nobody"], served.now)  # what is online lies in the home
+    store.apply()
+    assert store.materialize(served.now) == served.times[-1]

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pytest
 
-from serving.logs import JsonLines, LogForm, TextLines, Unhurried, configure
+from serving.logs import JsonLines, LogForm, TextLines, Unhurried, configure, say
 
 
 def record(name: str, level: int, message: str, *arguments: object, **extra: object) -> logging.LogRecord:
@@ -54,6 +54,25 @@ def test_a_librarys_words_are_not_taken_over() -> None:
 def test_text_is_for_people() -> None:
     made = record("moment.api", logging.WARNING, "the store is away", seconds=3)
     assert TextLines().format(made) == "warning  moment.api  the store is away  seconds=3"
+
+
+def test_a_defect_is_one_line_in_text_too() -> None:
+    made = record("moment.api", logging.ERROR, "KeyError in GET /v1\n%s", '  File "a.py", line 1\n    b[c]\n')
+    assert TextLines().format(made) == 'error  moment.api  KeyError in GET /v1 | File "a.py", line 1 | b[c]'
+
+
+@pytest.mark.parametrize("form", LogForm)
+def test_what_has_no_log_says_its_lines_in_the_same_form(
+    form: LogForm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(form, "serve", "Stopped.", pid=7)
+    out, err = capsys.readouterr()
+    assert not out
+    if form is LogForm.TEXT:
+        assert err == "Stopped.\n"
+    else:
+        told = json.loads(err)
+        assert (told["event"], told["message"], told["pid"]) == ("serve", "Stopped.", 7)
 
 
 @pytest.fixture

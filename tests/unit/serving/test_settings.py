@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from moment.errors import ConfigurationError
-from serving.settings import Settings
+from serving.settings import Settings, unknown_names
 
 
 def test_the_service_listens_on_this_machine_only_unless_told_otherwise() -> None:
@@ -70,3 +70,32 @@ def test_deadline_crowd_and_leave_are_set_by_the_environment() -> None:
     assert Settings().deadline_ms == 100
     with pytest.raises(ConfigurationError, match="MOMENT_DEADLINE_MS"):
         Settings.read({"MOMENT_DEADLINE_MS": "0"})
+
+
+@pytest.mark.parametrize(("name", "most"), [("MOMENT_DRAIN_SECONDS", 3600), ("MOMENT_BODY_SECONDS", 300)])
+def test_nobody_is_waited_for_without_end(name: str, most: int) -> None:
+    Settings.read({name: str(most)})
+    with pytest.raises(ConfigurationError, match=f"{name}: '{most + 1}' is more than {most}"):
+        Settings.read({name: str(most + 1)})
+
+
+def test_a_burst_of_no_rate_is_refused() -> None:
+    with pytest.raises(
+        ConfigurationError, match="MOMENT_RATE_BURST: has no effect without MOMENT_RATE_PER_KEY"
+    ):
+        Settings.read({"MOMENT_RATE_BURST": "10"})
+    assert Settings.read({"MOMENT_RATE_BURST": "10", "MOMENT_RATE_PER_KEY": "5"}).bounds.burst == 10
+
+
+def test_a_name_that_nobody_reads_is_told_with_the_nearest() -> None:
+    told = {
+        "MOMENT_HOME": "/home",
+        "MOMENT_DRAIN_SECOND": "5",
+        "MOMENT_XYZZY": "",
+        "OTHER": "1",
+        "MOMENT_LOG": "json",
+    }
+    assert unknown_names(told) == (
+        "MOMENT_DRAIN_SECOND is no setting and is ignored; MOMENT_DRAIN_SECONDS is one.",
+        "MOMENT_XYZZY is no setting and is ignored.",
+    )

@@ -85,6 +85,7 @@ class Told(Untold):
 
     refusals: list[tuple[str, str]] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
+    acts: list[int] = field(default_factory=list)
     days: dict[str, float | None] = field(default_factory=dict)
     up: list[bool] = field(default_factory=list)
 
@@ -95,6 +96,10 @@ class Told(Untold):
     def followed(self, seq: int) -> None:
         """Remember it."""
         self.seqs.append(seq)
+
+    def ledger(self, seq: int) -> None:
+        """Remember it."""
+        self.acts.append(seq)
 
     def approval(self, model: str, days: float | None) -> None:
         """Remember it."""
@@ -214,6 +219,17 @@ def until(reached: Callable[[], bool], seconds: float = 10.0) -> float:
         assert time.monotonic() - started < seconds
         time.sleep(0.005)
     return time.monotonic() - started
+
+
+def test_what_is_heeded_and_what_there_is_are_told_from_the_beginning(place: Place) -> None:
+    place.champion(place.propensity(1))
+    line = place.open()
+    with watching(line):
+        assert place.told.seqs == place.told.acts[:1] == [place.house.ledger.seq()] != [0]
+        champion = place.champion(place.segmentation(1))
+        until(lambda: place.told.acts[-1] == place.house.ledger.seq())
+        until(lambda: digests(line)[0] == champion.digest)
+    assert place.told.seqs[-1] == place.told.acts[-1]
 
 
 def test_without_a_champion_the_last_good_bundles_and_the_named_catalogue_decide(place: Place) -> None:

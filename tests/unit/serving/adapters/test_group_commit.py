@@ -208,3 +208,48 @@ def test_the_log_is_written_back_and_begun_anew(writer: GroupCommit, path: Path)
         writer.write(write).result(FOREVER)
     pages = path.with_name(f"{path.name}-wal").stat().st_size // 4096
     assert 4000 < pages < 5000
+
+
+def moved(path: Path, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for file in sorted(path.parent.glob(f"{path.name}*")):
+        file.rename(folder / file.name)
+
+
+def test_nothing_is_acknowledged_into_files_that_were_moved_away(
+    writer: GroupCommit, path: Path, tmp_path: Path
+) -> None:
+    writer.write(put(1)).result(FOREVER)
+    moved(path, tmp_path / "away")
+
+    refused = writer.write(put(2)).exception(FOREVER)
+    assert isinstance(refused, DependencyError)
+    assert str(refused) == (
+        "moment.db was removed or replaced while it was open, so nothing is recorded; put back the one that "
+        "was there, or restart the service"
+    )
+    with pytest.raises(DependencyError, match="removed or replaced"):
+        writer.check()
+    moved(tmp_path / "away" / path.name, tmp_path)
+    writer.check()
+    writer.write(put(3)).result(FOREVER)
+    assert numbers(path) == [1, 3]
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_nothing_is_acknowledged_into_a_backup_that_was_copied_there(
+    writer: GroupCommit, path: Path, tmp_path: Path, over: bool
+) -> None:
+    backup = tmp_path / "backup.db"
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(backup)) as target:
+        source.backup(target)
+    writer.write(lambda connection: connection.execute("CREATE TABLE more (x)")).result(FOREVER)
+    with closing(connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    writer.write(put(1)).result(FOREVER)
+    if not over:
+        path.unlink()
+    path.write_bytes(backup.read_bytes())
+
+    assert isinstance(writer.write(put(2)).exception(FOREVER), DependencyError)
+    assert isinstance(writer.submit(put(3)).exception(FOREVER), DependencyError)

@@ -140,6 +140,7 @@ def test_versions_that_no_longer_decide_are_0(
 def test_the_life_of_models_is_shown(registry: CollectorRegistry, telemetry: PrometheusTelemetry) -> None:
     telemetry.followed(41)
     telemetry.followed(42)
+    telemetry.ledger(43)
     telemetry.refused("propensity", "digest")
     telemetry.approval("propensity", 29.5)
     telemetry.approval("segmentation", None)
@@ -151,6 +152,7 @@ def test_the_life_of_models_is_shown(registry: CollectorRegistry, telemetry: Pro
         return registry.get_sample_value(name, labels)
 
     assert value("moment_ledger_seq") == 42
+    assert value("moment_ledger_last_seq") == 43
     assert value("moment_bundles_refused_total", model="propensity", reason="digest") == 1
     assert value("moment_approval_days_left", model="propensity") == 29.5
     assert math.isnan(value("moment_approval_days_left", model="segmentation") or 0)

@@ -41,6 +41,15 @@ def database(home: Home, vault: Vault) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
+def test_a_vault_that_is_made_opens_while_somebody_else_writes(home: Home, vault: Vault) -> None:
+    database = connect(home.database)
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        assert Vault.open(home, {}).ref("anna") == vault.ref("anna")
+    finally:
+        database.close()
+
+
 class TestNames:
     """References and blinded identifiers."""
 
