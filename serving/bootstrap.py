@@ -224,6 +224,7 @@ class LateOffice:
     def keys(self) -> Keys:
         """The store of keys; DependencyError when the database is away."""
         if self._keys is None:
+            self._check_database()
             self._keys = open_keys(self._home)
         return self._keys
 
@@ -268,10 +269,13 @@ class LateOffice:
         if self._keys is not None:
             self._keys.close()
 
+    def _check_database(self) -> None:
+        if PACKAGED not in os.environ:  # a Bento brings bundles into a home that has nothing yet
+            check_database(self._home)
+
     def _try(self) -> bool:
         try:
-            if PACKAGED not in os.environ:  # a Bento brings bundles into a home that has nothing yet
-                check_database(self._home)
+            self._check_database()
             opened = open_all(self._home, self._settings, self._telemetry)
         except (DependencyError, ConfigurationError) as refusal:
             self._refusal = refusal

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from moment.errors import ConfigurationError, DependencyError, StepMissing
+from moment.errors import ConfigurationError, DependencyError, MomentError, StepMissing
 from moment.home import Home
 from serving.adapters.file_rates import forget_old
 from serving.adapters.vault import Vault
 from serving.admin_process import AdminProcess
 from serving.bootstrap import load_catalogue, open_keys, open_tokens
 from serving.life_room import open_life
-from serving.logs import say
+from serving.logs import LogForm, say
 from serving.opening import check_catalogue_choice, check_database
 from serving.settings import Settings, unknown_names
 from serving.telemetry import forget_metrics, metrics_folder
@@ -118,7 +118,7 @@ def serve(home: Home, settings: Settings) -> None:
     """Run the service until it is told to stop (SIGINT or SIGTERM)."""
     for line in unknown_names():
         say(settings.log, "serve", line)
-    keys = check(home, settings)
+    keys = _checked(home, settings)
     say(settings.log, "serve", f"Opening stores and models; {len(keys)} key(s) open the door. Ctrl+C stops.")
     _pass_on(home, settings)
 
@@ -136,6 +136,17 @@ def serve(home: Home, settings: Settings) -> None:
         stopping.set()
         announcing.join()
     say(settings.log, "serve", "Stopped.")
+
+
+def _checked(home: Home, settings: Settings) -> tuple[ApiKey, ...]:
+    """Check, and end this process with a line in the log's form where it is not that for people."""
+    try:
+        return check(home, settings)
+    except MomentError as refusal:
+        if settings.log is LogForm.TEXT:
+            raise
+        say(settings.log, "serve", str(refusal), level="error")
+        raise SystemExit(1) from None
 
 
 def address_of(settings: Settings) -> str:

@@ -117,13 +117,13 @@ def configure(form: LogForm, stream: TextIO | None = None) -> logging.Handler:
     return handler
 
 
-def say(form: LogForm, event: str, message: str, **more: object) -> None:
+def say(form: LogForm, event: str, message: str, level: str = "info", **more: object) -> None:
     """Write one line to stderr at once, from a process whose log is not set up: it has little to say."""
     if form is LogForm.TEXT:
         line = message
     else:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        told = {"time": now, "level": "info", "event": event, "message": message, **more}
+        told = {"time": now, "level": level, "event": event, "message": message, **more}
         line = msgspec.json.encode(told, enc_hook=str).decode()
     with contextlib.suppress(OSError, ValueError):  # nobody reads any more
         sys.stderr.write(line + "\n")

@@ -28,8 +28,11 @@ class _Connection(sqlite3.Connection):
             self.close()
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, new: bool = True) -> sqlite3.Connection:
     """Open a connection in autocommit mode; a transaction is begun where it is needed.
+
+    A database that is not there is made, unless it may not be `new`: an empty one would take the place of
+    one that was moved away.
 
     Raises
     ------
@@ -38,7 +41,8 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         connection = sqlite3.connect(
-            path,
+            f"{path.absolute().as_uri()}?mode={'rwc' if new else 'rw'}",
+            uri=True,
             timeout=_BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
@@ -215,7 +219,7 @@ class PerThread:
             raise sqlite3.ProgrammingError("what read with it has been closed")
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = connect(self._path)
+            connection = self._local.connection = connect(self._path, new=False)
         return connection
 
     def close(self) -> None:

@@ -187,7 +187,7 @@ class GroupCommit:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = connect(path)
+    connection = connect(path, new=False)
     connection.execute("PRAGMA busy_timeout=0")  # `_begun` waits itself
     connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
     connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # opens the log, too

@@ -129,7 +129,7 @@ class SqliteKeys:
         if self._told.get(secret_sha256) == on:
             return
         try:
-            connection = connect(self._path)
+            connection = connect(self._path, new=False)
             try:
                 connection.execute("PRAGMA busy_timeout=0")
                 connection.execute("PRAGMA synchronous=NORMAL")

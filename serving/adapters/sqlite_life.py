@@ -65,7 +65,7 @@ class SqliteLife:
 
     def append(self, decide: Callable[[Book], Sequence[AnyAct]], by: Signer) -> Book:
         """Append what is decided, or nothing; nobody else writes meanwhile."""
-        with _answering(), closing(connect(self._path)) as connection:
+        with _answering(), closing(connect(self._path, new=False)) as connection:
             connection.execute(f"PRAGMA busy_timeout={_WAIT_MILLISECONDS}")
             connection.execute("BEGIN IMMEDIATE")
             try:

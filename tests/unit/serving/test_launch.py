@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,8 +13,9 @@ import pytest
 from moment.errors import ConfigurationError, DependencyError, StepMissing
 from moment.home import Home
 from serving.bootstrap import LateOffice
-from serving.launch import _check_ports, _serving, check
+from serving.launch import _check_ports, _serving, check, serve
 from serving.lifecycle import Model
+from serving.logs import LogForm
 from serving.packaging.packaged import in_service
 from serving.settings import Settings
 from serving.telemetry import forget_metrics
@@ -83,3 +85,13 @@ def test_what_services_on_other_ports_counted_goes_a_day_after(home: Home) -> No
     assert not gone.exists()
     assert fresh.exists()
     assert running.exists()
+
+
+def test_a_refusal_at_the_start_is_in_the_form_of_the_log(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        serve(home, Settings(log=LogForm.JSON))
+    told = json.loads(capsys.readouterr().err)
+    assert (told["level"], told["event"]) == ("error", "serve")
+    assert "moment train segmentation" in told["message"]

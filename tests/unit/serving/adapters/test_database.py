@@ -17,6 +17,7 @@ SELECT count(*), waiting() FROM numbers
 
 
 def test_a_read_under_way_when_its_reader_closes_ends_in_peace(tmp_path: Path) -> None:
+    connect(tmp_path / "small.db").close()
     readers = PerThread(tmp_path / "small.db")
     begun, answers = threading.Event(), []
 
@@ -40,6 +41,7 @@ def test_a_read_under_way_when_its_reader_closes_ends_in_peace(tmp_path: Path) -
 
 
 def test_nobody_reads_after_it_is_closed(tmp_path: Path) -> None:
+    connect(tmp_path / "small.db").close()
     readers = PerThread(tmp_path / "small.db")
     readers.get().execute("SELECT 1")
     readers.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from moment.errors import DependencyError, InvalidRequest
-from serving.adapters.database import connect
+from serving.adapters.database import PerThread, connect
 from serving.adapters.group_commit import GroupCommit
 
 FOREVER = 20.0
@@ -230,6 +230,9 @@ def test_nothing_is_acknowledged_into_files_that_were_moved_away(
     )
     with pytest.raises(DependencyError, match="removed or replaced"):
         writer.check()
+    with pytest.raises(DependencyError, match="cannot be opened"):
+        PerThread(path).get()
+    assert not path.exists()
     moved(tmp_path / "away" / path.name, tmp_path)
     writer.check()
     writer.write(put(3)).result(FOREVER)
