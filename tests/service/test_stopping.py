@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,17 @@ from tests.reliability.channel import Channel
 from tests.service.conftest import PROJECT, READY_SECONDS, environment
 
 
-def test_sigterm_resets_nobody_and_ends_well(home: Home, key: str, tmp_path: Path) -> None:
+def children(pid: int) -> set[int]:
+    """Return the workers of a supervisor."""
+    found = subprocess.run(
+        ["pgrep", "-P", str(pid), "-f", "worker.service"], capture_output=True, text=True, check=True
+    )
+    return set(map(int, found.stdout.split()))
+
+
+def test_sighup_and_a_lone_worker_end_nothing_and_sigterm_resets_nobody(
+    home: Home, key: str, tmp_path: Path
+) -> None:
     """The service as it is served, supervisor and two workers; what is in flight is answered."""
     settings = with_port(Settings(port=0))
     command = [sys.executable, "-m", "moment.cli", "serve", "--workers", "2", "--port", str(settings.port)]
@@ -37,6 +48,17 @@ def test_sigterm_resets_nobody_and_ends_well(home: Home, key: str, tmp_path: Pat
         while sum(len(channel.decisions) for channel in channels) < 40:
             assert all(channel.is_alive() for channel in channels)
             time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        first = children(process.pid)
+        os.kill(min(first), signal.SIGTERM)
+        until = time.monotonic() + READY_SECONDS
+        while "another takes its place" not in (tmp_path / "service.log").read_text():
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert len(first & children(process.pid)) == 1
+        assert "SIGHUP: nothing is read anew" in (tmp_path / "service.log").read_text()
+        assert {why for channel in channels for why in channel.seen} <= {"200", "503"}
+        assert all(channel.is_alive() for channel in channels)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     finally:
@@ -49,3 +71,4 @@ def test_sigterm_resets_nobody_and_ends_well(home: Home, key: str, tmp_path: Pat
     seen = {why for channel in channels for why in channel.seen}
     assert seen <= {"200", "503", "refused"}, [channel.seen for channel in channels]
     assert "refused" in seen
+    assert "Not ready: this worker" not in (tmp_path / "service.log").read_text()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from litestar.types import Receive, Scope, Send
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from serving.tracing import is_wanted
+from serving.tracing import Traced, is_wanted
 from tests.service.collector import Collector
 from tests.service.conftest import Server
 
@@ -69,3 +73,31 @@ def test_a_refusal_tells_its_code(server: Server, collector: Collector) -> None:
 )
 def test_nothing_is_traced_unless_a_collector_is_named(environment: Mapping[str, str], wanted: bool) -> None:
     assert is_wanted(environment) is wanted
+
+
+class Stuck(SpanExporter):
+    """Sends to a collector that does not answer."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def export(self, _: object) -> SpanExportResult:
+        """Wait."""
+        self.let_go.wait(60)
+        return SpanExportResult.FAILURE
+
+
+def test_a_collector_that_is_away_does_not_hold_up_who_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.tracing._LAST_SECONDS", 0.1)
+    exporter = Stuck()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer nothing."""
+
+    traced = Traced(app, exporter)
+    scope = {"type": "http", "method": "GET", "headers": [], "path": "/"}
+    asyncio.run(traced(cast("Any", scope), cast("Any", None), cast("Any", None)))
+    traced.close()
+    assert not exporter.let_go.is_set()
+    assert any(thread.name == "last spans" for thread in threading.enumerate())
+    exporter.let_go.set()

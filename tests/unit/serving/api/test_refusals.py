@@ -285,6 +285,21 @@ def test_what_is_not_ready_is_503_with_the_way_out(
     assert counter.decide(body()).status_code == 200
 
 
+def test_what_probes_are_refused_for_is_told_once(
+    counter: Counter, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> int:
+        return sum("the mirror is away" in record.getMessage() for record in caplog.records)
+
+    with refusing(shop, DependencyError("the mirror is away")):
+        for _ in range(4):
+            assert counter.ask("GET", "/readyz").status_code == 503
+        assert told() == 1
+        counter.decide(body())
+        counter.decide(body())
+        assert told() == 3
+
+
 def test_a_defect_is_500_and_its_log_holds_no_personal_data(
     counter: Counter, shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
