@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from moment.home import Home
+from serving.adapters.database import migrate
 from tests.service.conftest import moment
 
 
@@ -38,6 +39,10 @@ def test_the_service_never_starts_open(home: Home, tmp_path: Path) -> None:
     keyless.root.mkdir()
     for part in ("bundles", "feast"):
         (keyless.root / part).symlink_to(home.root / part)
+    lost = moment(keyless, "serve")
+    assert lost.returncode == 1
+    assert one_line(lost.stderr).startswith(f"moment: moment.db is gone from {keyless.root}; restore it")
+    migrate(keyless.database)
     done = moment(keyless, "serve")
     assert done.returncode == 1
     assert one_line(done.stderr).endswith("run `moment keys create --mode test --scope all --out-file` first")
