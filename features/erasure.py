@@ -1,8 +1,10 @@
 """Taking a customer out of the files: lake, quarantine, snapshots and what models were trained on.
 
-Each file that holds rows of the customer is written anew without them, beside the old one, and moved into its
-place: whoever reads meanwhile reads the old or the new one whole. Repeating it does nothing, so that one that
-was interrupted is simply run again.
+Of each kind of file `held_in_…` counts what there is of a customer, and `erase_from_…` takes it out. A file
+that holds rows of the customer is written anew without them, beside the old one, and moved into its place:
+whoever reads meanwhile reads the old or the new one whole. Repeating it does nothing, so that one that was
+interrupted is simply run again. Whoever erases has the turn at the home's files alone (`alone_with_files`),
+so that two never write one file, and nobody writes again what was read before.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Collection
-from contextlib import suppress
+import secrets
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +24,34 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features import kept_rows, lake
-from features.ingest import alone
 from features.tables import TABLES
 from moment.home import Home
+from moment.turns import PATIENCE, turn
 
 Keep = Callable[[pa.Table], pa.ChunkedArray]
 """From some rows to whether each may stay."""
 
+Held = dict[str, int]
+"""By file, as its store calls it: how many rows of somebody it holds."""
+
 _ROWS = 150_000
 _CUSTOMER = "customer_id"
+_PARENTS = ("presentations", "identities")
+"""Tables whose rows say which rows of others are the customer's; an identity's presentations among them."""
+
+
+def alone_with_files(home: Home, patience: float = PATIENCE) -> AbstractContextManager[None]:
+    """Wait until nobody else writes the home's files; DependencyError says who has all the time."""
+    return turn(home, "an erasure", patience=patience)
+
+
+def held_in_lake(home: Home, customer_id: str) -> Held:
+    """Return how many rows of the customer there are in every table of every source."""
+    found: Held = {}
+    for source in _sources(home):
+        keep = _without(customer_id, _gone(home, source, customer_id))
+        found |= {f"{name}/{source}": _count(file, keep) for name, file in _lake_files(home, source)}
+    return _some(found)
 
 
 def erase_from_lake(home: Home, customer_id: str) -> int:
@@ -38,45 +61,94 @@ def erase_from_lake(home: Home, customer_id: str) -> int:
 
     Raises
     ------
-    SourceError
-        A source is being ingested just now.
+    DependencyError
+        Others write the files of the home all the time.
     """
-    return sum(_erase_source(home, record.source, customer_id) for record in lake.records(home))
+    with alone_with_files(home):
+        _clear(home.lake.glob("*/.*.erasing"))
+        # Only an ingest that was killed has left any, and it holds whoever was in the source
+        shutil.rmtree(home.lake / "_staging", ignore_errors=True)
+        return sum(_erase_source(home, source, customer_id) for source in _sources(home))
 
 
 def _erase_source(home: Home, source: str, customer_id: str) -> int:
-    gone: dict[str, pa.Array] = {}
-    rows = 0
-    with alone(home, source):
-        for name in TABLES:
-            file = lake.table_file(home, name, source)
-            if not file.is_file():
-                continue
-            if name == "identities":
-                found = _select(file, customer_id, ["kind", "value_hash"])
-                gone["identity"] = pc.binary_join_element_wise(found["kind"], found["value_hash"], ":")
-            if name == "presentations":
-                gone["presentation_id"] = _select(file, customer_id, ["presentation_id"])["presentation_id"]
-            rows += _rewrite(file, _without(customer_id, gone))
-        if rows:
-            _note(home, source, rows)
+    keep = _without(customer_id, _gone(home, source, customer_id))
+    files = [(file, _count(file, keep)) for _, file in _lake_files(home, source)]
+    rows = sum(count for _, count in files)
+    record = next((one for one in lake.records(home) if one.source == source), None)
+    if rows and record is not None:
+        _note(home, record, rows)
+    for file, count in files:
+        if count:
+            _rewrite(file, keep)
     return rows
 
 
-def _note(home: Home, source: str, rows: int) -> None:
-    """Note in the source's record that rows of its content are missing: the lake is another one now."""
-    record = next(one for one in lake.records(home) if one.source == source)
-    file = lake.record_file(home, source)
+def _sources(home: Home) -> list[str]:
+    """Return every source with files, also one whose ingest was killed before it left its record."""
+    return sorted({file.stem for name in TABLES for file in (home.lake / name).glob("*.parquet")})
+
+
+def _lake_files(home: Home, source: str) -> Iterator[tuple[str, Path]]:
+    """Yield a source's tables, those that say what is whose last: one that is interrupted finds it again."""
+    for name in sorted(TABLES, key=lambda name: _PARENTS.index(name) if name in _PARENTS else -1):
+        file = lake.table_file(home, name, source)
+        if file.is_file():
+            yield name, file
+
+
+def _gone(home: Home, source: str, customer_id: str) -> dict[str, pa.Array]:
+    """Return the customer's identities and presentations, by the column in which others name them."""
+    gone: dict[str, pa.Array] = {}
+    identities = lake.table_file(home, "identities", source)
+    if identities.is_file():
+        found = _select(identities, customer_id, ["kind", "value_hash"])
+        gone["identity"] = pc.binary_join_element_wise(found["kind"], found["value_hash"], ":")
+    presentations = lake.table_file(home, "presentations", source)
+    if presentations.is_file():
+        found = _select(presentations, customer_id, ["presentation_id"])
+        gone["presentation_id"] = found["presentation_id"]
+    return gone
+
+
+def _note(home: Home, record: lake.SourceRecord, rows: int) -> None:
+    """Note in a source's record that rows of its content will be missing: the lake is another one from now.
+
+    What is missing is counted anew each time: one that was interrupted does not count it twice.
+    """
+    missing = sum(
+        table.rows - pq.read_metadata(lake.table_file(home, name, record.source)).num_rows
+        for name, table in record.tables.items()
+        if lake.table_file(home, name, record.source).is_file()
+    )
+    left_out = max(0, record.erased - missing) if record.left_out is None else record.left_out
+    erased = left_out + missing + rows
+    file = lake.record_file(home, record.source)
     beside = file.with_suffix(".partial")
-    beside.write_text(dataclasses.replace(record, erased=record.erased + rows).dumps())
+    beside.write_text(dataclasses.replace(record, erased=erased, left_out=left_out).dumps())
     beside.replace(file)
+
+
+def held_in_snapshots(home: Home, customer_id: str) -> Held:
+    """Return how many rows of the customer there are in every snapshot."""
+    keep = _without(customer_id, {})
+    files = sorted(home.snapshots.glob("*/*.parquet"))
+    return _some({f"{file.parent.name}/{file.stem}": _count(file, keep) for file in files})
 
 
 def erase_from_snapshots(home: Home, customer_id: str) -> int:
     """Take the customer's features out of every snapshot; return how many rows there were."""
-    for interrupted in home.snapshots.glob("*/*.partial"):
-        interrupted.unlink(missing_ok=True)
-    return sum(_rewrite(file, _without(customer_id, {})) for file in home.snapshots.glob("*/*.parquet"))
+    with alone_with_files(home):
+        _clear((*home.snapshots.glob("*/*.partial"), *home.snapshots.glob("*/.*.erasing")))
+        keep = _without(customer_id, {})
+        return sum(_rewrite(file, keep) for file in sorted(home.snapshots.glob("*/*.parquet")))
+
+
+def held_in_quarantine(home: Home, customer_id: str) -> Held:
+    """Return how many rejected rows name the customer, by file."""
+    keep = _unnamed(customer_id)
+    files = sorted(home.quarantine.glob("*/*.parquet"))
+    return _some({f"{file.parent.name}/{file.stem}": _count(file, keep) for file in files})
 
 
 def erase_from_quarantine(home: Home, customer_id: str) -> int:
@@ -84,6 +156,39 @@ def erase_from_quarantine(home: Home, customer_id: str) -> int:
 
     A row that cannot be read goes too when the id stands anywhere in it.
     """
+    with alone_with_files(home):
+        _clear(home.quarantine.glob("*/.*.erasing"))
+        keep = _unnamed(customer_id)
+        return sum(_rewrite(file, keep) for file in sorted(home.quarantine.glob("*/*.parquet")))
+
+
+def held_in_training_sets(home: Home, customer_id: str) -> Held:
+    """Return how many rows of the customer there are in every set of rows a model was trained on."""
+    keep = _without(customer_id, {})
+    return _some(kept_rows.counted(home, lambda file: _count(file, keep)))
+
+
+def erase_from_training_sets(home: Home, customer_id: str) -> int:
+    """Take the customer's rows out of every set of rows a model was trained on; return how many there were.
+
+    A model made of them cannot be made again to the bit from then on, and says why.
+    """
+    with alone_with_files(home):
+        keep = _without(customer_id, {})
+        return kept_rows.without(home, lambda file, beside: _write_beside(file, keep, beside))
+
+
+def _clear(interrupted: Collection[Path] | Iterator[Path]) -> None:
+    """Take away what one that was killed has left: nobody writes it any more."""
+    for file in interrupted:
+        file.unlink(missing_ok=True)
+
+
+def _some(found: Held) -> Held:
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _unnamed(customer_id: str) -> Keep:
     word = re.compile(rf"(?<![\w-]){re.escape(customer_id)}(?![\w-])")
 
     def keep(rows: pa.Table) -> pa.ChunkedArray:
@@ -92,21 +197,7 @@ def erase_from_quarantine(home: Home, customer_id: str) -> int:
             [pa.array([not _names(one, customer_id, word) for one in contents], pa.bool_())]
         )
 
-    rows = 0
-    for file in home.quarantine.glob("*/*.parquet"):
-        # One ingest may take the folder away meanwhile: then what it held is gone as well
-        with suppress(FileNotFoundError):
-            rows += _rewrite(file, keep)
-    return rows
-
-
-def erase_from_training_sets(home: Home, customer_id: str) -> int:
-    """Take the customer's rows out of every set of rows a model was trained on; return how many there were.
-
-    A model made of them cannot be made again to the bit from then on, and says why.
-    """
-    keep = _without(customer_id, {})
-    return kept_rows.without(home, lambda file, beside: _rewrite(file, keep, beside, replace=False))
+    return keep
 
 
 def _names(content: str, customer_id: str, word: re.Pattern[str]) -> bool:
@@ -136,26 +227,42 @@ def _without(customer_id: str, gone: dict[str, pa.Array]) -> Keep:
     return keep
 
 
-def _rewrite(file: Path, keep: Keep, beside: Path | None = None, *, replace: bool = True) -> int:
-    """Write a file anew with the rows that may stay, unless all may; return how many may not."""
+def _count(file: Path, keep: Keep) -> int:
+    """Return how many rows of a file may not stay."""
     source = pq.ParquetFile(file)
     columns: Collection[str] = {_CUSTOMER, "identity", "presentation_id", "content"} & set(
         source.schema_arrow.names
     )
     if not columns:
         return 0
-    rows = sum(
-        batch.num_rows - pc.sum(keep(pa.Table.from_batches([batch]))).as_py()
-        for batch in source.iter_batches(_ROWS, columns=list(columns))
-        if batch.num_rows
+    return int(
+        sum(
+            batch.num_rows - pc.sum(keep(pa.Table.from_batches([batch]))).as_py()
+            for batch in source.iter_batches(_ROWS, columns=list(columns))
+            if batch.num_rows
+        )
     )
-    if not rows:
-        return 0
-    beside = beside or file.with_suffix(".erasing")
-    with pq.ParquetWriter(beside, source.schema_arrow, compression="zstd") as writer:
-        for batch in source.iter_batches(_ROWS):
-            table = pa.Table.from_batches([batch])
-            writer.write_table(table.filter(keep(table)))
-    if replace:
-        beside.replace(file)
-    return int(rows)
+
+
+def _rewrite(file: Path, keep: Keep) -> int:
+    """Write a file anew with the rows that may stay, unless all may; return how many may not."""
+    beside = file.with_name(f".{file.stem}.{secrets.token_hex(8)}.erasing")
+    try:
+        rows = _write_beside(file, keep, beside)
+        if rows:
+            beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+    return rows
+
+
+def _write_beside(file: Path, keep: Keep, beside: Path) -> int:
+    """Write the rows that may stay to another file, unless all may; return how many may not."""
+    rows = _count(file, keep)
+    if rows:
+        source = pq.ParquetFile(file)
+        with pq.ParquetWriter(beside, source.schema_arrow, compression="zstd") as writer:
+            for batch in source.iter_batches(_ROWS):
+                table = pa.Table.from_batches([batch])
+                writer.write_table(table.filter(keep(table)))
+    return rows

@@ -28,6 +28,7 @@ from features.store_columns import column, distinct
 from moment.errors import InvalidRequest, InvariantViolation, StepMissing
 from moment.home import Home
 from moment.progress import SILENT, Step
+from moment.turns import turn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +144,14 @@ class FeatureStore:
         ------
         StepMissing
             There are no snapshots yet, none was served by then, or the registry knows none of the views.
+        DependencyError
+            The files of the home are being written by somebody else all the time.
         """
+        # Whom an erasure takes out of a snapshot that is being loaded would be online again
+        with turn(self.home, "a load of the online features"):
+            return self._materialize(until, step)
+
+    def _materialize(self, until: datetime, step: Step) -> datetime:
         at = newest_served(self.snapshot_times(), until)
         if at is None:
             raise StepMissing(f"no snapshot was served by {until:%Y-%m-%dT%H:%MZ}", run=BUILD_FIRST)
@@ -256,33 +264,61 @@ class FeatureStore:
         found = map(reader.read, profile_refs)
         return [None if message is None else message.bytes_val for message in found]
 
+    def known(self, customer_ids: Sequence[str], profile_refs: Sequence[str]) -> dict[str, int]:
+        """Return how many rows each table of the online store has of customers and real-time states."""
+        keys = self._serialized(customer_ids, profile_refs)
+        with self._online_tables() as (connection, tables):
+            return {
+                table: sum(
+                    connection.execute(
+                        f'SELECT count(*) FROM "{table}" WHERE entity_key = ?',  # noqa: S608
+                        key,
+                    ).fetchone()[0]
+                    for key in keys
+                )
+                for table in tables
+            }
+
     def forget(self, customer_ids: Sequence[str], profile_refs: Sequence[str]) -> int:
         """Take customers and real-time states out of the online store; return how many rows there were.
 
         Feast itself cannot: the rows of an entity are found by its serialized key, in every table of the
         store, and overwritten; the write-ahead log, which still has them, is emptied.
         """
-        from feast.infra.key_encoding_utils import serialize_entity_key
-
-        version = self._feast.config.entity_key_serialization_version
-        named = [*map(_entity_key, customer_ids), *map(_profile_key, profile_refs)]
-        keys = [(serialize_entity_key(key, version),) for key in named]
-        path = self.home.feast / "online.db"
-        if not path.is_file():
-            return 0
-        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+        keys = self._serialized(customer_ids, profile_refs)
+        with self._online_tables() as (connection, tables):
+            if not tables:
+                return 0
             connection.execute("PRAGMA secure_delete=ON")
-            tables = connection.execute(
-                "SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c "
-                "WHERE m.type = 'table' AND c.name = 'entity_key'"
-            ).fetchall()
             before = connection.total_changes
             with connection:
-                for (table,) in tables:
+                for table in tables:
                     connection.executemany(f'DELETE FROM "{table}" WHERE entity_key = ?', keys)  # noqa: S608
             rows = connection.total_changes - before
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return rows
+
+    def _serialized(self, customer_ids: Sequence[str], profile_refs: Sequence[str]) -> list[tuple[bytes]]:
+        """Return the keys under which Feast keeps them."""
+        from feast.infra.key_encoding_utils import serialize_entity_key
+
+        version = self._feast.config.entity_key_serialization_version
+        named = [*map(_entity_key, customer_ids), *map(_profile_key, profile_refs)]
+        return [(serialize_entity_key(key, version),) for key in named]
+
+    @contextlib.contextmanager
+    def _online_tables(self) -> Iterator[tuple[sqlite3.Connection, list[str]]]:
+        """Open the online store beside Feast, with its tables of entities; none where there is none."""
+        path = self.home.feast / "online.db"
+        there = path.is_file()
+        with contextlib.closing(
+            sqlite3.connect(path if there else ":memory:", timeout=_BUSY_SECONDS)
+        ) as connection:
+            found = connection.execute(
+                "SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c "
+                "WHERE m.type = 'table' AND c.name = 'entity_key'"
+            ).fetchall()
+            yield connection, [name for (name,) in found]
 
     def _overwrite_what_goes(self) -> None:
         """Let Feast's own connection overwrite what it replaces, so that erasing later leaves no copy."""
