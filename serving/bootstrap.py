@@ -179,7 +179,7 @@ def open_journal(home: Home) -> SqliteJournal:
 def open_erasing(home: Home) -> Iterator[EraseCustomer]:
     """Open what erases customers, without models or catalogue. Importing Feast takes seconds."""
     from features.store import FeatureStore
-    from serving.adapters.erased_files import other_stores
+    from serving.adapters.erased_files import FileTurns, other_stores
     from serving.adapters.group_commit import GroupCommit
     from serving.adapters.identifiers import utc_now
     from serving.adapters.sqlite_erasures import SqliteErasures
@@ -190,7 +190,7 @@ def open_erasing(home: Home) -> Iterator[EraseCustomer]:
     writer = GroupCommit(home.database)
     erasures = SqliteErasures(home.database, writer, vault)
     try:
-        yield EraseCustomer(erasures, other_stores(home, FeatureStore(home)), utc_now)
+        yield EraseCustomer(erasures, other_stores(home, FeatureStore(home)), FileTurns(home), utc_now)
     finally:
         writer.close()
         erasures.close()

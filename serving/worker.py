@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from serving.use_cases.erase import EraseCustomer
     from serving.use_cases.export import ExportCustomer
 
+_FILES_SECONDS = 3600.0
+"""How long an erasure waits for others to be done with the files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -212,7 +215,7 @@ class _Rights:
 
 def _open_rights(home: Home, vault: Vault, decide: Decide, features: FeastReader) -> _Rights:
     """Open what erases and exports, beside what decides."""
-    from serving.adapters.erased_files import other_stores
+    from serving.adapters.erased_files import FileTurns, other_stores
     from serving.adapters.group_commit import GroupCommit
     from serving.adapters.sqlite_erasures import SqliteErasures
     from serving.adapters.sqlite_held import SqliteHeld
@@ -228,7 +231,9 @@ def _open_rights(home: Home, vault: Vault, decide: Decide, features: FeastReader
     export = ExportCustomer(
         features, decide.realtime, decide.consents, identities, decide.records, held, erasures, decide.clock
     )
-    erase = EraseCustomer(erasures, other_stores(home, features.store), decide.clock)
+    # Nobody is kept waiting by it: who asked is told to ask again, and it goes on in its thread
+    turns = FileTurns(home, patience=_FILES_SECONDS)
+    erase = EraseCustomer(erasures, other_stores(home, features.store), turns, decide.clock)
 
     def close() -> None:
         writer.close()

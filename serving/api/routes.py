@@ -99,8 +99,7 @@ def router(office: Office, settings: Settings) -> Router:
         caller = caller_of(request, office.access)
         caller.require(Scope.ERASE_CUSTOMERS)
         refuse_parameters(request, ())
-        desk = office.desk()
-        return ok(erasure_receipt(await desk.aside(lambda: desk.erase(caller, customer_id))))
+        return ok(erasure_receipt(await office.desk().erasing(caller, customer_id)))
 
     return Router("/v1", route_handlers=[make_decision, read_decision, customer])
 
