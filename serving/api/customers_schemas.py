@@ -73,7 +73,7 @@ class StoreErased(Struct, frozen=True):
 
 
 class ErasureReceipt(Struct, frozen=True):
-    """What was erased, and the tombstone that keeps it so. Somebody nobody knows has the same, of no rows."""
+    """What was erased since it was asked for the first time, and the tombstone that keeps it so."""
 
     tombstone_id: str
     asked_at: datetime
