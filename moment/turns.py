@@ -65,6 +65,7 @@ def turn(
     with (folder / f"{of}.lock").open("a") as lock:
         _take(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, home, (doing, of), patience)
         try:
+            under_way(home, of)  # which takes away what killed ones have left
             with _told(folder, of, doing):
                 if not shared:
                     mine.add(place)

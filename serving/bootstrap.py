@@ -274,6 +274,7 @@ class LateOffice:
             return False
         self._telemetry.opened(self._opened.desk.versions)
         self._opened.succession.start()
+        self._opened.desk.erasing.resume()
         return True
 
     def _keep_trying(self) -> None:

@@ -80,7 +80,7 @@ class EraseCustomer:
                 "only a live key may erase: there is one of each customer, for live and test alike",
                 code="live-only",
             )
-        return self._begin(customer_id)
+        return self.start(customer_id)
 
     def finish(self, erasure: Erasure) -> Receipt:
         """Take the customer out of the files, as soon as nobody else writes them."""
@@ -101,9 +101,10 @@ class EraseCustomer:
 
     def erase(self, customer_id: str) -> Receipt:
         """Erase for whoever runs Moment."""
-        return self.finish(self._begin(customer_id))
+        return self.finish(self.start(customer_id))
 
-    def _begin(self, customer_id: str) -> Erasure:
+    def start(self, customer_id: str) -> Erasure:
+        """Begin for whoever runs Moment."""
         erasure = self.erasures.begin(customer_id, self.clock())
         self._clear_at_once(erasure)
         return erasure

@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from moment.errors import DependencyError
+from moment.errors import DependencyError, MomentError
 from serving.ports import Erasure
 from serving.use_cases.access import Caller
 from serving.use_cases.deadline import Aside
@@ -65,7 +65,7 @@ class Erasing:
         DependencyError
             A store does not answer; or the files take longer, and it goes on without who asked.
         """
-        future = await self.aside(lambda: self._begun(caller, customer_id))
+        future = await self.aside(lambda: self._begun(self.erase.begin(caller, customer_id)))
         patience = self.seconds if self._waiting < _MOST_WAITING else 0.0
         self._waiting += 1
         try:
@@ -80,13 +80,23 @@ class Erasing:
             f"cleared, which goes on (under way: {under_way}): ask again for the receipt"
         )
 
-    def _begun(self, caller: Caller, customer_id: str) -> Future[Receipt]:
-        erasure = self.erase.begin(caller, customer_id)
+    def resume(self) -> None:
+        """Go on, in the background, with what was interrupted: whoever asked was told that it goes on."""
+        self._hands.submit(self._resume)
+
+    def _resume(self) -> None:
+        try:
+            for customer_id in self.erase.erasures.unfinished():
+                self._begun(self.erase.start(customer_id))
+        except MomentError as error:
+            _log.warning("interrupted erasures are to be asked for again: %s", type(error).__name__)
+
+    def _begun(self, erasure: Erasure) -> Future[Receipt]:
         with self._lock:
-            job = self._jobs.get(customer_id)
+            job = self._jobs.get(erasure.customer_id)
             if job is None:
                 future = self._hands.submit(lambda: self._finish(erasure))
-                job = self._jobs[customer_id] = _Job(future)
+                job = self._jobs[erasure.customer_id] = _Job(future)
             else:
                 job.asked += 1
             return job.future

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ from features import kept_rows
 from features.erasure import held_in_lake, held_in_snapshots, held_in_training_sets
 from moment.home import Home
 from moment.turns import turn, under_way
+from serving.adapters.group_commit import GroupCommit
+from serving.adapters.identifiers import utc_now
+from serving.adapters.sqlite_erasures import SqliteErasures
+from serving.adapters.vault import Vault
 from serving.use_cases.erasing import ERASING_SECONDS
 from tests.service.conftest import Server, moment, started
 
 TOGETHER = ("2", "3", "4", "5")
 KILLED = "6"
+INTERRUPTED = "8"
 BENTO_SECONDS = 15
 """How long BentoML lets other requests take."""
 
@@ -35,7 +41,7 @@ def own(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     root = tmp_path_factory.mktemp("erasing")
     made = Home(root / "home", root / "mlruns")
     shutil.copytree(home.root, made.root, ignore=shutil.ignore_patterns("*.db-shm", "*.lock"))
-    kept_rows.keep(made, pa.table({"customer_id": [*TOGETHER, KILLED, "7"]}))
+    kept_rows.keep(made, pa.table({"customer_id": [*TOGETHER, KILLED, INTERRUPTED, "7"]}))
     return made
 
 
@@ -49,6 +55,9 @@ def secret(own: Home) -> str:
 
 @pytest.fixture(scope="module")
 def running(own: Home, secret: str) -> Iterator[Server]:
+    """The service on it; one erasure was interrupted before it started."""
+    with closing(GroupCommit(own.database)) as writer:
+        SqliteErasures(own.database, writer, Vault.open(own)).begin(INTERRUPTED, utc_now())
     with started(own, secret, {}) as server:
         yield server
 
@@ -109,6 +118,13 @@ def test_four_at_once_are_gone_at_once_and_each_gets_a_true_receipt(running: Ser
     again = [erase(running, TOGETHER[0]) for _ in range(2)]
     assert [answer.json() for answer in again] == [receipts[TOGETHER[0]]] * 2
     assert left_behind(own) == []
+
+
+def test_one_that_was_interrupted_before_the_service_started_goes_on(running: Server, own: Home) -> None:
+    until(lambda: set(expected(own, INTERRUPTED).values()) == {0})
+    assert profile(running, INTERRUPTED) == "none"
+    told = rows(erase(running, INTERRUPTED).raise_for_status().json())
+    assert min(told["online_features"], told["lake"], told["snapshots"], told["training_sets"]) > 0
 
 
 def test_one_whose_worker_is_killed_amid_the_files_is_gone_on_with(running: Server, own: Home) -> None:

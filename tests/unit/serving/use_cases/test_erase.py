@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -117,6 +118,18 @@ def test_over_http_what_takes_long_goes_on_and_asking_again_joins_it() -> None:
 
     asyncio.run(ask())
     assert files.kept == []
+
+
+def test_what_was_interrupted_goes_on_when_the_service_starts_again() -> None:
+    erase = erasing(Shelf("files", ["anna", "ben"]))
+    erase.start("anna")
+    Erasing(erase, Aside()).resume()
+    end = time.monotonic() + 10
+    while erase.erasures.unfinished() and time.monotonic() < end:
+        time.sleep(0.01)
+    known = erase.erasures.receipt("anna")
+    assert known is not None
+    assert (known.rows, known.finished_at is not None) == ({"files": 1}, True)
 
 
 def test_over_http_what_fails_is_told_and_begun_anew() -> None:
