@@ -88,6 +88,10 @@ def describe(operations: Sequence[Operation], title: str, description: str) -> D
     """Return the description of some calls."""
     structs = [Problem, *_structs(operations)]
     _, components = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
+    for component in components.values():
+        # Said of words too, for who makes code of it
+        if "enum" in component and all(isinstance(word, str) for word in component["enum"]):
+            component.setdefault("type", "string")
     for name, rule in _RULES.items():
         if name in components:
             components[name] |= rule
