@@ -28,14 +28,17 @@ from serving.api.problem_examples import SAID
 from serving.api.problems import KINDS, MEDIA_TYPE, Problem, problem
 
 OPERATIONS = (
-    *operations.OPERATIONS,
-    *customers_routes.OPERATIONS,
-    *events_routes.OPERATIONS,
-    *explanation_routes.OPERATIONS,
-    *history_routes.OPERATIONS,
+    *operations.DECIDING,
     *outcomes_routes.OPERATIONS,
+    *events_routes.OPERATIONS,
+    *operations.RECORDS,
+    *explanation_routes.OPERATIONS,
+    *operations.CUSTOMERS,
+    *history_routes.OPERATIONS,
+    *customers_routes.OPERATIONS,
     *models_routes.OPERATIONS,
     *stops_routes.OPERATIONS,
+    *operations.PROBES,
 )
 
 _REFERENCE = "#/components/schemas/{name}"
