@@ -12,7 +12,7 @@ _BEFORE = {"decisions_by_age": ["mode", "received_at"], "decisions_by_version": 
 def upgrade() -> None:
     """Let one index count the records of a version, and find what is due: with what is personal, or without.
 
-    To make it every record is read once, in a large database for some minutes.
+    To make it every record is read once.
     """
     for index in (*_BEFORE, "personal_by_age"):
         op.drop_index(index, "decisions")
