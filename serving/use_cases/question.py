@@ -45,8 +45,8 @@ class Stages:
 
     @property
     def milliseconds(self) -> dict[str, float]:
-        """By stage, to the microsecond."""
-        return {name: round(taken / 1e6, 3) for name, taken in self._nanoseconds.items()}
+        """By stage, in whole microseconds."""
+        return {name: taken // 1000 / 1000 for name, taken in self._nanoseconds.items()}
 
 
 class _Stage:
