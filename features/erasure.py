@@ -1,4 +1,4 @@
-"""Taking a customer out of the files: lake, quarantine, snapshots and what models were trained on.
+"""Taking a customer out of the files: online store, lake, quarantine, snapshots and what models learned from.
 
 Of each kind of file `held_in_…` counts what there is of a customer, and `erase_from_…` takes it out. A file
 that holds rows of the customer is written anew without them, beside the old one, and moved into its place:
@@ -14,8 +14,9 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ Held = dict[str, int]
 """By file, as its store calls it: how many rows of somebody it holds."""
 
 _ROWS = 150_000
+_BUSY_SECONDS = 10.0
 _CUSTOMER = "customer_id"
 _PARENTS = ("presentations", "identities")
 """Tables whose rows say which rows of others are the customer's; an identity's presentations among them."""
@@ -43,6 +45,46 @@ _PARENTS = ("presentations", "identities")
 def alone_with_files(home: Home, patience: float = PATIENCE) -> AbstractContextManager[None]:
     """Wait until nobody else writes the home's files; DependencyError says who has all the time."""
     return turn(home, "an erasure", patience=patience)
+
+
+def held_in_online_store(database: Path, keys: Sequence[bytes]) -> Held:
+    """Return how many rows of entities each table of Feast's SQLite store has."""
+    if not database.is_file():
+        return {}
+    with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection:
+        found: Held = {}
+        for table in _entity_tables(connection):
+            sql = f'SELECT count(*) FROM "{table}" WHERE entity_key = ?'  # noqa: S608
+            found[table] = sum(connection.execute(sql, (key,)).fetchone()[0] for key in keys)
+    return _some(found)
+
+
+def erase_from_online_store(database: Path, keys: Sequence[bytes]) -> int:
+    """Take all that stands under entities' keys out of Feast's SQLite store; return how many rows there were.
+
+    Feast itself cannot: the rows of an entity are found by its serialized key, in every table of the
+    store, and overwritten; the write-ahead log, which still has them, is emptied.
+    """
+    if not database.is_file():
+        return 0
+    with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA secure_delete=ON")
+        before = connection.total_changes
+        with connection:
+            for table in _entity_tables(connection):
+                sql = f'DELETE FROM "{table}" WHERE entity_key = ?'  # noqa: S608
+                connection.executemany(sql, [(key,) for key in keys])
+        rows = connection.total_changes - before
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return rows
+
+
+def _entity_tables(connection: sqlite3.Connection) -> list[str]:
+    found = connection.execute(
+        "SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c "
+        "WHERE m.type = 'table' AND c.name = 'entity_key'"
+    )
+    return [name for (name,) in found.fetchall()]
 
 
 def held_in_lake(home: Home, customer_id: str) -> Held:

@@ -18,13 +18,14 @@ import click
 from moment.errors import DependencyError, StepMissing
 from moment.home import Home
 from serving.adapters.file_rates import forget_old
-from serving.adapters.vault import SECRET_FILE, Vault
+from serving.adapters.vault import Vault
 from serving.admin_process import AdminProcess
 from serving.bootstrap import load_catalogue, open_keys, open_tokens
 from serving.life_room import open_life
 from serving.opening import check_catalogue_choice
 from serving.settings import Settings
 from serving.telemetry import metrics_folder
+from serving.use_cases.keys import PREFIX
 
 if TYPE_CHECKING:
     from serving.lifecycle import Book, Model
@@ -212,8 +213,7 @@ def _announce(settings: Settings, home: Home, stopping: threading.Event) -> None
     else:
         return
     url = address_of(settings)
-    found = (file for file in home.keys.glob("*.key") if file.name != SECRET_FILE)
-    files = sorted(found, key=lambda file: file.stat().st_mtime)
+    files = sorted(filter(_is_api_key, home.keys.glob("*.key")), key=lambda file: file.stat().st_mtime)
     key = str(files[-1]) if files else "KEYFILE"
     body = '{"customer_id": "CUSTOMER", "channel": "web", "placements": [{"name": "home"}]}'
     click.echo(f"Moment answers at {url} (ready after {time.monotonic() - started:.1f} s)")
@@ -222,6 +222,14 @@ def _announce(settings: Settings, home: Home, stopping: threading.Event) -> None
     click.echo(f"  admin {admin_address_of(settings)}/metrics (a key with the scope metrics:read)")
     click.echo(f"  try   curl {url}/v1/decisions -H 'Content-Type: application/json' \\")
     click.echo(f"          -H \"Authorization: Bearer $(cat {key})\" -d '{body}'")
+
+
+def _is_api_key(file: Path) -> bool:
+    """Whether a file holds a key to ask with: others beside it sign and seal, and are never sent anywhere."""
+    try:
+        return file.read_text(encoding="ascii").startswith(PREFIX)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _readiness(settings: Settings) -> tuple[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar import Litestar, Response, Router, get
 from litestar.response import Redirect
+from litestar.types import ASGIApp
 
 from serving.api import (
     customers_routes,
@@ -14,6 +15,7 @@ from serving.api import (
     outcomes_routes,
     stops_routes,
 )
+from serving.api.addresses import AsWritten
 from serving.api.openapi import document, dump_yaml
 from serving.api.page import page
 from serving.api.problems import handle
@@ -21,8 +23,13 @@ from serving.api.routes import Office, probes, router
 from serving.settings import Settings
 
 
-def build(office: Office, settings: Settings) -> Litestar:
+def build(office: Office, settings: Settings) -> ASGIApp:
     """Return the app. It opens nothing itself: what is not ready is answered with 503."""
+    return AsWritten(routed(office, settings))
+
+
+def routed(office: Office, settings: Settings) -> Litestar:
+    """Return the app that knows every address, decoded or not."""
     return Litestar(
         route_handlers=[
             router(office, settings),
@@ -58,7 +65,7 @@ def _papers() -> Router:
 
     @get("/docs")
     async def docs() -> Response[bytes]:
-        return Response(as_page, media_type="text/html; charset=utf-8")
+        return Response(as_page, media_type="text/html")
 
     @get("/")
     async def home() -> Redirect:

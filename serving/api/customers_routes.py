@@ -8,10 +8,10 @@ from datetime import datetime
 import msgspec
 from litestar import Request, Response, Router, get, post, put
 from litestar.datastructures import State
-from litestar.params import FromPath
 from msgspec import UNSET
 
 from serving.api.access import caller_of
+from serving.api.addresses import id_in_path
 from serving.api.answers import feature_answers, past_decision
 from serving.api.customers_schemas import (
     CONSENT_ANSWERS,
@@ -37,7 +37,7 @@ from serving.api.customers_schemas import (
 )
 from serving.api.decoding import read_body, structured
 from serving.api.examples import JSON
-from serving.api.operations import ACCESS, ALWAYS, Operation, Parameter
+from serving.api.operations import ACCESS, ALWAYS, CUSTOMER_ID, Operation
 from serving.api.routes import Office, ok, refuse_parameters
 from serving.decision.values import ProfileKind
 from serving.ports import Scope
@@ -58,7 +58,6 @@ _BODY = (
     "missing-field",
     "invalid-value",
 )
-_ID = (Parameter("customer_id", "path", "Id of the customer.", {"type": "string"}, "1228"),)
 
 
 def _link_operation(path: str, name: str, summary: str, said: str, answers: Mapping[str, JSON]) -> Operation:
@@ -92,8 +91,8 @@ OPERATIONS = (
         answers=CONSENT_ANSWERS,
         body=ConsentsRequest,
         bodies=CONSENT_REQUESTS,
-        problems=(*_BODY, *ACCESS, "channel-not-allowed", *ALWAYS),
-        parameters=_ID,
+        problems=(*_BODY, *ACCESS, "channel-not-allowed", "unknown-channel", *ALWAYS),
+        parameters=(CUSTOMER_ID,),
         scope=Scope.WRITE_CONSENTS,
     ),
     Operation(
@@ -109,7 +108,7 @@ OPERATIONS = (
         answers=CONSENT_ANSWERS,
         body=ProfileConsentsRequest,
         bodies=PROFILE_CONSENT_REQUESTS,
-        problems=(*_BODY, *ACCESS, "channel-not-allowed", *ALWAYS),
+        problems=(*_BODY, *ACCESS, "channel-not-allowed", "unknown-channel", *ALWAYS),
         scope=Scope.WRITE_CONSENTS,
     ),
     _link_operation(
@@ -142,7 +141,7 @@ OPERATIONS = (
         answer=ErasureReceipt,
         answers=RECEIPTS,
         problems=(*ACCESS, "live-only", "invalid-value", *ALWAYS),
-        parameters=_ID,
+        parameters=(CUSTOMER_ID,),
         scope=Scope.ERASE_CUSTOMERS,
     ),
     Operation(
@@ -153,8 +152,8 @@ OPERATIONS = (
         description="The answer to a customer's request for access. At most 10,000 of a kind, the newest.",
         answer=ExportAnswer,
         answers=EXPORTS,
-        problems=(*ACCESS, "invalid-value", *ALWAYS),
-        parameters=_ID,
+        problems=(*ACCESS, "channel-not-allowed", "invalid-value", *ALWAYS),
+        parameters=(CUSTOMER_ID,),
         scope=Scope.EXPORT_CUSTOMERS,
     ),
 )
@@ -164,14 +163,13 @@ def routes(office: Office, settings: Settings) -> Router:
     """Return the addresses, but for erasing: an address is made in one place, and reading has it."""
 
     @put("/customers/{customer_id:str}/consents", status_code=200)
-    async def tell_consents(
-        request: Request[None, None, State], customer_id: FromPath[str]
-    ) -> Response[bytes]:
+    async def tell_consents(request: Request[None, None, State]) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.WRITE_CONSENTS)
         refuse_parameters(request, ())
         wanted = structured(_consents, await read_body(request, settings))
-        desk, choices = office.desk(), _choices(wanted.consents)
+        customer_id, choices = id_in_path(request, "customer_id"), _choices(wanted.consents)
+        desk = office.desk()
         since = await desk.aside(lambda: desk.tell_consents(caller, customer_id, choices))
         return ok(_recorded(wanted.consents, since))
 
@@ -208,13 +206,11 @@ def routes(office: Office, settings: Settings) -> Router:
         return ok(LinkAnswer(identity.kind, "unlinked"))
 
     @get("/customers/{customer_id:str}/export")
-    async def export_customer(
-        request: Request[None, None, State], customer_id: FromPath[str]
-    ) -> Response[bytes]:
+    async def export_customer(request: Request[None, None, State]) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.EXPORT_CUSTOMERS)
         refuse_parameters(request, ())
-        desk = office.desk()
+        desk, customer_id = office.desk(), id_in_path(request, "customer_id")
         return ok(_export(await desk.aside(lambda: desk.export(caller, customer_id))))
 
     handlers = [tell_consents, tell_profile_consents, link_identity, unlink_identity]

@@ -10,11 +10,11 @@ from typing import TypeVar
 import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
-from litestar.params import FromPath
 from msgspec import UNSET
 
 from moment.errors import InvalidRequest
 from serving.api.access import caller_of
+from serving.api.addresses import id_in_path
 from serving.api.explanation_schemas import (
     EXPLANATIONS,
     REPLAYS,
@@ -117,24 +117,21 @@ def routes(office: Office, settings: Settings) -> Router:  # noqa: ARG001 - all 
     """Return the addresses of explanation and replay."""
 
     @get("/decisions/{decision_id:str}/explanation")
-    async def explain_decision(
-        request: Request[None, None, State], decision_id: FromPath[str]
-    ) -> Response[bytes]:
+    async def explain_decision(request: Request[None, None, State]) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.READ_DECISIONS)
         refuse_parameters(request, ("action", "include"))
         scores = _chosen(request, "include", _Include) is not None
         if scores:
             caller.require(Scope.READ_SCORES)
-        action, explain = _action(request), office.desk().explain
+        decision_id, action = id_in_path(request, "decision_id"), _action(request)
+        explain = office.desk().explain
         # Every failed rule is taken apart, and a bundle opened: decisions must not wait for either
         explained = await asyncio.to_thread(explain, caller, decision_id, action)
         return ok(_explanation(explained, scores=scores))
 
     @post("/decisions/{decision_id:str}/replay", status_code=200)
-    async def replay_decision(
-        request: Request[None, None, State], decision_id: FromPath[str]
-    ) -> Response[bytes]:
+    async def replay_decision(request: Request[None, None, State]) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.READ_DECISIONS)
         refuse_parameters(request, ("against", "include"))
@@ -142,7 +139,7 @@ def routes(office: Office, settings: Settings) -> Router:  # noqa: ARG001 - all 
         if scores:
             caller.require(Scope.READ_SCORES)
         against = _chosen(request, "against", Against) or Against.RECORDED
-        replay = office.desk().replay
+        decision_id, replay = id_in_path(request, "decision_id"), office.desk().replay
         return ok(_replay(await asyncio.to_thread(replay, caller, decision_id, against), scores=scores))
 
     return Router("/v1", route_handlers=[explain_decision, replay_decision])

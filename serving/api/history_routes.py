@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 from litestar import Request, Response, Router, get
 from litestar.datastructures import State
-from litestar.params import FromPath
 
 from moment.errors import InvalidRequest
 from serving.api.access import caller_of
+from serving.api.addresses import id_in_path
 from serving.api.answers import past_decision
 from serving.api.decoding import instant
 from serving.api.history_schemas import ANSWERS, LIMIT, MAX_LIMIT, NEXT, HistoryAnswer
-from serving.api.operations import ACCESS, ALWAYS, Operation, Parameter
+from serving.api.operations import ACCESS, ALWAYS, CUSTOMER_ID, Operation, Parameter
 from serving.api.problems import AnyRequest
 from serving.api.routes import Office, ok, refuse_parameters
 from serving.ports import Past, Place, Scope
@@ -43,7 +43,7 @@ OPERATIONS = (
         answers=ANSWERS,
         problems=(*ACCESS, "not-found", "invalid-value", *ALWAYS),
         parameters=(
-            Parameter("customer_id", "path", "Id of the customer.", {"type": "string"}, "1228"),
+            CUSTOMER_ID,
             Parameter("from", "query", "Decided at this instant or later.", _INSTANT, "2026-05-01T00:00:00Z"),
             Parameter("to", "query", "Decided before this instant.", _INSTANT, "2026-06-01T00:00:00Z"),
             Parameter("channel", "query", "Decided for this channel.", {"type": "string"}, "web"),
@@ -72,13 +72,13 @@ def routes(office: Office, settings: Settings) -> Router:  # noqa: ARG001 - as a
     """Return the address of a customer's decisions."""
 
     @get("/customers/{customer_id:str}/decisions")
-    async def list_decisions(
-        request: Request[None, None, State], customer_id: FromPath[str]
-    ) -> Response[bytes]:
+    async def list_decisions(request: Request[None, None, State]) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.READ_CUSTOMERS)
         refuse_parameters(request, _PARAMETERS)
-        page = office.desk().view_history(caller, customer_id, _wanted(request, caller))
+        desk, customer_id = office.desk(), id_in_path(request, "customer_id")
+        wanted = _wanted(request, caller)
+        page = await desk.aside(lambda: desk.view_history(caller, customer_id, wanted))
         decisions = tuple(map(past_decision, page.decisions))
         return ok(HistoryAnswer(customer_id, decisions, None if page.rest is None else _cursor(page.rest)))
 

@@ -9,11 +9,11 @@ from typing import cast
 import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
-from litestar.params import FromPath
 from msgspec import UNSET
 
 from moment.errors import InvalidRequest
 from serving.api.access import caller_of, signer_of
+from serving.api.addresses import id_in_path
 from serving.api.decoding import instant, read_body, structured
 from serving.api.models_schemas import (
     APPROVALS,
@@ -76,7 +76,7 @@ OPERATIONS = (
         ),
         answer=ModelAnswer,
         answers=MODEL,
-        problems=(*ACCESS, "not-found", *ALWAYS),
+        problems=(*ACCESS, "not-found", "invalid-value", *ALWAYS),
         parameters=(_NAME,),
         scope=Scope.READ_MODELS,
     ),
@@ -129,11 +129,11 @@ def routes(office: Office, settings: Settings) -> Router:
         return ok(ModelsAnswer(tuple(_brief(book, model, now) for model in Model)))
 
     @get("/models/{name:str}")
-    async def read_model(request: Request[None, None, State], name: FromPath[str]) -> Response[bytes]:
+    async def read_model(request: Request[None, None, State]) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.READ_MODELS)
         refuse_parameters(request, ())
-        model = _model(name)
+        model = _model(id_in_path(request, "name"))
         book, now = await asyncio.to_thread(office.life.book), office.access.clock()
         champion = book.champion(model)
         versions = tuple(_answer(book, one, now) for one in reversed(book.of_model(model)))
@@ -141,13 +141,11 @@ def routes(office: Office, settings: Settings) -> Router:
         return ok(ModelAnswer(model, champion.digest if champion else None, in_charge, versions))
 
     @post("/models/{name:str}/{version:str}/approvals", status_code=200)
-    async def approve_version(
-        request: Request[None, None, State], name: FromPath[str], version: FromPath[str]
-    ) -> Response[bytes]:
+    async def approve_version(request: Request[None, None, State]) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.APPROVE_MODELS)
         refuse_parameters(request, ())
-        model = _model(name)
+        model, version = _model(id_in_path(request, "name")), id_in_path(request, "version")
         wanted = structured(_decoder, await read_body(request, settings))
         until = _until(wanted, office.access.clock())
         signer = signer_of(request, caller, office)

@@ -67,7 +67,15 @@ class Operation:
     scope: str | None = None
 
 
-OPERATIONS = (
+CUSTOMER_ID = Parameter(
+    "customer_id",
+    "path",
+    "Id of the customer, percent-encoded.",
+    {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[^\x00-\x1f\x7f]+$"},
+    "1228",
+)
+
+DECIDING = (
     Operation(
         method="post",
         path="/v1/decisions",
@@ -112,6 +120,9 @@ OPERATIONS = (
         ),
         scope="decisions:write",
     ),
+)
+
+RECORDS = (
     Operation(
         method="get",
         path="/v1/decisions/{decision_id}",
@@ -137,6 +148,9 @@ OPERATIONS = (
         ),
         scope="decisions:read",
     ),
+)
+
+CUSTOMERS = (
     Operation(
         method="get",
         path="/v1/customers/{customer_id}",
@@ -150,7 +164,7 @@ OPERATIONS = (
         answers=examples.CUSTOMERS,
         problems=(*ACCESS, "test-only", "not-found", "invalid-value", "time-out-of-range", *ALWAYS),
         parameters=(
-            Parameter("customer_id", "path", "Id of the customer.", {"type": "string"}, "1228"),
+            CUSTOMER_ID,
             Parameter(
                 "time",
                 "query",
@@ -161,6 +175,9 @@ OPERATIONS = (
         ),
         scope="customers:read",
     ),
+)
+
+PROBES = (
     Operation(
         method="get",
         path="/livez",

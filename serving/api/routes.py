@@ -9,10 +9,10 @@ from typing import Protocol
 import msgspec
 from litestar import HttpMethod, Request, Response, Router, get, post, route
 from litestar.datastructures import State
-from litestar.params import FromPath
 
 from moment.errors import InvalidRequest
 from serving.api.access import caller_of
+from serving.api.addresses import id_in_path
 from serving.api.answers import customer_answer, decision_answer, erasure_receipt, record_answer
 from serving.api.decoding import decode, instant, read_body
 from serving.api.metrics import noted
@@ -69,37 +69,37 @@ def router(office: Office, settings: Settings) -> Router:
         return ok(decision_answer(record))
 
     @get("/decisions/{decision_id:str}")
-    async def read_decision(
-        request: Request[None, None, State], decision_id: FromPath[str]
-    ) -> Response[bytes]:
+    async def read_decision(request: Request[None, None, State]) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.READ_DECISIONS)
         refuse_parameters(request, ("include",))
         scores = _include_scores(request)
         if scores:
             caller.require(Scope.READ_SCORES)
-        desk = office.desk()
+        desk, decision_id = office.desk(), id_in_path(request, "decision_id")
         recalled = await desk.aside(lambda: desk.recall(caller, decision_id))
         return ok(record_answer(recalled, views=desk.views, scores=scores))
 
     # One handler for both: an address says to OPTIONS only the methods of the handler it met first
     @route("/customers/{customer_id:str}", http_method=[HttpMethod.GET, HttpMethod.DELETE], status_code=200)
-    async def customer(request: Request[None, None, State], customer_id: FromPath[str]) -> Response[bytes]:
+    async def customer(request: Request[None, None, State]) -> Response[bytes]:
         answer = erase_customer if request.method == HttpMethod.DELETE else read_customer
-        return await answer(request, customer_id)
+        return await answer(request)
 
-    async def read_customer(request: AnyRequest, customer_id: str) -> Response[bytes]:
+    async def read_customer(request: AnyRequest) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.READ_CUSTOMERS)
         refuse_parameters(request, ("time",))
-        desk, time = office.desk(), _time(request)
+        customer_id, time = id_in_path(request, "customer_id"), _time(request)
+        desk = office.desk()
         return ok(customer_answer(await desk.aside(lambda: desk.view_customer(caller, customer_id, time))))
 
-    async def erase_customer(request: AnyRequest, customer_id: str) -> Response[bytes]:
+    async def erase_customer(request: AnyRequest) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.ERASE_CUSTOMERS)
         refuse_parameters(request, ())
-        return ok(erasure_receipt(await office.desk().erasing(caller, customer_id)))
+        desk, customer_id = office.desk(), id_in_path(request, "customer_id")
+        return ok(erasure_receipt(await desk.erasing(caller, customer_id)))
 
     return Router("/v1", route_handlers=[make_decision, read_decision, customer])
 

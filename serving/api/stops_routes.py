@@ -7,9 +7,9 @@ import asyncio
 import msgspec
 from litestar import HttpMethod, Request, Response, Router, post, route
 from litestar.datastructures import State
-from litestar.params import FromPath
 
 from serving.api.access import caller_of, signer_of
+from serving.api.addresses import id_in_path
 from serving.api.decoding import read_body, structured
 from serving.api.models_routes import answered
 from serving.api.models_schemas import (
@@ -122,12 +122,13 @@ def routes(office: Office, settings: Settings) -> Router:
         return ok(_answer(done))
 
     @post("/stops/{stop_id:str}/resume", status_code=200)
-    async def resume(request: Request[None, None, State], stop_id: FromPath[str]) -> Response[bytes]:
+    async def resume(request: Request[None, None, State]) -> Response[bytes]:
         caller = caller_of(request, office.access)
         caller.require(Scope.STOP)
         refuse_parameters(request, ())
         wanted = structured(_resume, await read_body(request, settings))
-        signer, life = signer_of(request, caller, office), office.life
+        stop_id, life = id_in_path(request, "stop_id"), office.life
+        signer = signer_of(request, caller, office)
         left = await asyncio.to_thread(lambda: life.resume(stop_id, signer, reason=wanted.reason))
         missing = None if left is None else who_is_missing(left)
         return ok(ResumeAnswer(stop_id, left is None, missing))

@@ -332,7 +332,7 @@ def test_code_pins_and_champion_make_a_machine_of_their_own(
     names = "('nvidia', 'mlflow', 'sklearn', 'optuna', 'training', 'pandas', 'feast')"
     probe = f"import importlib.util as u; print([n for n in {names} if u.find_spec(n)])"
     run = subprocess.run(
-        [python, "-c", probe], cwd="/", capture_output=True, text=True, check=True, timeout=60
+        [python, "-I", "-c", probe], cwd="/", capture_output=True, text=True, check=True, timeout=60
     )
     assert run.stdout.strip() == "[]"
     score = (

@@ -7,7 +7,7 @@ from typing import Any, cast
 import anyio
 import httpx
 import pytest
-from litestar import Litestar
+from litestar.types import ASGIApp
 
 from serving.api.app import build
 from serving.ports.life import Signer
@@ -43,7 +43,7 @@ class TodaysOffice:
 class Counter:
     """Asks the REST app of a shop, as HTTP would, and returns its answers."""
 
-    def __init__(self, app: Litestar, shop: Shop) -> None:
+    def __init__(self, app: ASGIApp, shop: Shop) -> None:
         self.secret = shop.key()
         self._app = app
 
@@ -86,12 +86,12 @@ def office() -> TodaysOffice:
 
 
 @pytest.fixture(scope="session")
-def app(office: TodaysOffice) -> Litestar:
+def app(office: TodaysOffice) -> ASGIApp:
     return build(office, SETTINGS)
 
 
 @pytest.fixture
-def counter(app: Litestar, office: TodaysOffice, shop: Shop) -> Counter:
+def counter(app: ASGIApp, office: TodaysOffice, shop: Shop) -> Counter:
     office.shop = shop
     return Counter(app, shop)
 

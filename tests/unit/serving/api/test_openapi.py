@@ -9,15 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from litestar import Litestar
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import serving
+from serving.api.app import routed
 from serving.api.openapi import OPERATIONS, document
 from serving.api.operations import Operation
 from serving.api.problem_examples import SAID
 from serving.api.problems import KINDS
-from tests.unit.serving.api.conftest import Counter
+from tests.unit.serving.api.conftest import SETTINGS, Counter, TodaysOffice
 
 DESCRIBED: dict[str, Any] = json.loads(document().encode())
 
@@ -27,10 +27,10 @@ def test_the_description_is_valid_openapi_3_1() -> None:
     assert list(OpenAPIV31SpecValidator(DESCRIBED).iter_errors()) == []
 
 
-def test_every_address_is_described_and_nothing_else(app: Litestar) -> None:
+def test_every_address_is_described_and_nothing_else(office: TodaysOffice) -> None:
     served = {
         (method.lower(), re.sub(r":\w+", "", route.path))
-        for route in app.routes
+        for route in routed(office, SETTINGS).routes
         for method in route.methods
         if method not in ("OPTIONS", "HEAD")
     }

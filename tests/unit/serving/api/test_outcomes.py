@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from litestar import Litestar
+from litestar.types import ASGIApp
 
 from moment.errors import InvalidRequest
 from serving.api.app import build
@@ -29,7 +29,7 @@ def office() -> TodaysOffice:
 
 
 @pytest.fixture(scope="module")
-def app(office: TodaysOffice) -> Litestar:
+def app(office: TodaysOffice) -> ASGIApp:
     return build(
         office,
         replace(SETTINGS, max_body_bytes=2**16, browser_origins=(PAGE,), browser_posts_per_minute=5),
@@ -132,7 +132,7 @@ def test_a_store_that_is_away_answers_503_and_keeps_nothing(counter: Counter, sh
     assert shop.records.outcomes.of_decision(good.partition(".")[0]) == ()
 
 
-def test_a_page_that_is_named_may_report_without_a_key(app: Litestar, office: TodaysOffice) -> None:
+def test_a_page_that_is_named_may_report_without_a_key(app: ASGIApp, office: TodaysOffice) -> None:
     office.shop = shop = Shop()
     counter = Counter(build(office, replace(SETTINGS, browser_origins=(PAGE,))), shop)
     good = tracking_id(counter)

@@ -95,7 +95,7 @@ HOSTILE: list[tuple[str, bytes, str, str | None]] = [
     (
         "time at the end of time",
         body(context={"time": "9999-12-31T23:59:59-12:00"}),
-        "invalid-value",
+        "time-out-of-range",
         "context.time",
     ),
     ("time as number", body(context={"time": 1767225600}), "invalid-value", "context.time"),

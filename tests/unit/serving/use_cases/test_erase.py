@@ -15,7 +15,7 @@ from serving.records import Mode
 from serving.use_cases.deadline import Aside
 from serving.use_cases.erase import EraseCustomer
 from serving.use_cases.erasing import Erasing
-from tests.service.kit import Shop, caller
+from tests.service.kit import Shop, caller, spent
 
 
 class Killed(BaseException):
@@ -164,3 +164,15 @@ def test_an_erased_customer_exports_as_nobody() -> None:
     assert (before.facts.found, len(before.consents)) == (True, 1)
     nobody = desk.export(caller(Mode.LIVE), "nobody")
     assert (after.facts.found, after.consents) == (nobody.facts.found, nobody.consents) == (False, ())
+
+
+def test_an_erasure_counts_as_asking_about_the_customer() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        erasing()(spent(Mode.LIVE), "anna")
+    assert refused.value.code == "too-many-customers"
+
+
+def test_a_key_of_one_channel_exports_nobody() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        Shop().desk().export(caller(Mode.LIVE, channel="web"), "anna")
+    assert refused.value.code == "channel-not-allowed"
