@@ -35,11 +35,20 @@ Keep = Callable[[pa.Table], pa.ChunkedArray]
 Held = dict[str, int]
 """By file, as its store calls it: how many rows of somebody it holds."""
 
+Theirs = Callable[[str, str], bool]
+"""From the kind of an identity and the SHA-256 of its value to whether it was told to be the customer's."""
+
 _ROWS = 150_000
 _BUSY_SECONDS = 10.0
 _CUSTOMER = "customer_id"
-_PARENTS = ("presentations", "identities")
+_IDENTITIES = "identities"
+_PARENTS = ("presentations", _IDENTITIES)
 """Tables whose rows say which rows of others are the customer's; an identity's presentations among them."""
+
+
+def nobodys(kind: str, value_hash: str) -> bool:  # noqa: ARG001 - as `Theirs` is asked
+    """Say of every identity that nobody has told whose it is."""
+    return False
 
 
 def alone_with_files(home: Home, patience: float = PATIENCE) -> AbstractContextManager[None]:
@@ -87,19 +96,20 @@ def _entity_tables(connection: sqlite3.Connection) -> list[str]:
     return [name for (name,) in found.fetchall()]
 
 
-def held_in_lake(home: Home, customer_id: str) -> Held:
+def held_in_lake(home: Home, customer_id: str, theirs: Theirs = nobodys) -> Held:
     """Return how many rows of the customer there are in every table of every source."""
     found: Held = {}
     for source in _sources(home):
-        keep = _without(customer_id, _gone(home, source, customer_id))
+        keep = _without(customer_id, _gone(home, source, customer_id, theirs))
         found |= {f"{name}/{source}": _count(file, keep) for name, file in _lake_files(home, source)}
     return _some(found)
 
 
-def erase_from_lake(home: Home, customer_id: str) -> int:
+def erase_from_lake(home: Home, customer_id: str, theirs: Theirs = nobodys) -> int:
     """Take the customer's rows out of every table of every source; return how many there were.
 
-    Outcomes go with the presentations they answer, and what an identity did with the customer's identities.
+    Outcomes go with the presentations they answer, and what an identity did with the customer's identities:
+    those any source names, and `theirs`.
 
     Raises
     ------
@@ -110,12 +120,17 @@ def erase_from_lake(home: Home, customer_id: str) -> int:
         _clear(home.lake.glob("*/.*.erasing"))
         # Only an ingest that was killed has left any, and it holds whoever was in the source
         shutil.rmtree(home.lake / "_staging", ignore_errors=True)
-        return sum(_erase_source(home, source, customer_id) for source in _sources(home))
+        sources = _sources(home)
+        keeps = {one: _without(customer_id, _gone(home, one, customer_id, theirs)) for one in sources}
+        rows = sum(_erase_source(home, one, keep, identities=False) for one, keep in keeps.items())
+        # A source's identities say whose rows of others are: all of them go after all of those
+        return rows + sum(_erase_source(home, one, keep, identities=True) for one, keep in keeps.items())
 
 
-def _erase_source(home: Home, source: str, customer_id: str) -> int:
-    keep = _without(customer_id, _gone(home, source, customer_id))
-    files = [(file, _count(file, keep)) for _, file in _lake_files(home, source)]
+def _erase_source(home: Home, source: str, keep: Keep, *, identities: bool) -> int:
+    """Take rows out of a source's identities, or of all its other tables; return how many."""
+    tables = [file for name, file in _lake_files(home, source) if (name == _IDENTITIES) is identities]
+    files = [(file, _count(file, keep)) for file in tables]
     rows = sum(count for _, count in files)
     record = next((one for one in lake.records(home) if one.source == source), None)
     if rows and record is not None:
@@ -139,18 +154,33 @@ def _lake_files(home: Home, source: str) -> Iterator[tuple[str, Path]]:
             yield name, file
 
 
-def _gone(home: Home, source: str, customer_id: str) -> dict[str, pa.Array]:
+def _gone(home: Home, source: str, customer_id: str, theirs: Theirs) -> dict[str, pa.Array]:
     """Return the customer's identities and presentations, by the column in which others name them."""
-    gone: dict[str, pa.Array] = {}
-    identities = lake.table_file(home, "identities", source)
-    if identities.is_file():
-        found = _select(identities, customer_id, ["kind", "value_hash"])
-        gone["identity"] = pc.binary_join_element_wise(found["kind"], found["value_hash"], ":")
+    identities = _identities(home, customer_id)
+    for _, file in _lake_files(home, source):
+        if "identity" in pq.read_schema(file).names:
+            named = pc.unique(pq.read_table(file, columns=["identity"])["identity"].drop_null()).to_pylist()
+            identities |= {one for one in named if theirs(*_parted(one))}
+    gone: dict[str, pa.Array] = {"identity": pa.array(sorted(identities), pa.string())}
     presentations = lake.table_file(home, "presentations", source)
     if presentations.is_file():
         found = _select(presentations, customer_id, ["presentation_id"])
         gone["presentation_id"] = found["presentation_id"]
     return gone
+
+
+def _identities(home: Home, customer_id: str) -> set[str]:
+    """Return the customer's identities as any source names them, each as ``kind:hash``."""
+    found: set[str] = set()
+    for file in (home.lake / _IDENTITIES).glob("*.parquet"):
+        rows = _select(file, customer_id, ["kind", "value_hash"])
+        found |= set(pc.binary_join_element_wise(rows["kind"], rows["value_hash"], ":").to_pylist())
+    return found
+
+
+def _parted(identity: str) -> tuple[str, str]:
+    kind, _, value_hash = identity.partition(":")
+    return kind, value_hash
 
 
 def _note(home: Home, record: lake.SourceRecord, rows: int) -> None:
@@ -186,21 +216,21 @@ def erase_from_snapshots(home: Home, customer_id: str) -> int:
         return sum(_rewrite(file, keep) for file in sorted(home.snapshots.glob("*/*.parquet")))
 
 
-def held_in_quarantine(home: Home, customer_id: str) -> Held:
-    """Return how many rejected rows name the customer, by file."""
-    keep = _unnamed(customer_id)
+def held_in_quarantine(home: Home, customer_id: str, theirs: Theirs = nobodys) -> Held:
+    """Return how many rejected rows name the customer or an identity of theirs, by file."""
+    keep = _unnamed(customer_id, theirs)
     files = sorted(home.quarantine.glob("*/*.parquet"))
     return _some({f"{file.parent.name}/{file.stem}": _count(file, keep) for file in files})
 
 
-def erase_from_quarantine(home: Home, customer_id: str) -> int:
-    """Take out the rejected rows that name the customer; return how many there were.
+def erase_from_quarantine(home: Home, customer_id: str, theirs: Theirs = nobodys) -> int:
+    """Take out the rejected rows that name the customer or an identity of theirs; return how many there were.
 
     A row that cannot be read goes too when the id stands anywhere in it.
     """
     with alone_with_files(home):
         _clear(home.quarantine.glob("*/.*.erasing"))
-        keep = _unnamed(customer_id)
+        keep = _unnamed(customer_id, theirs)
         return sum(_rewrite(file, keep) for file in sorted(home.quarantine.glob("*/*.parquet")))
 
 
@@ -230,25 +260,27 @@ def _some(found: Held) -> Held:
     return {name: rows for name, rows in found.items() if rows}
 
 
-def _unnamed(customer_id: str) -> Keep:
+def _unnamed(customer_id: str, theirs: Theirs) -> Keep:
     word = re.compile(rf"(?<![\w-]){re.escape(customer_id)}(?![\w-])")
 
     def keep(rows: pa.Table) -> pa.ChunkedArray:
         contents = rows["content"].to_pylist()
         return pa.chunked_array(
-            [pa.array([not _names(one, customer_id, word) for one in contents], pa.bool_())]
+            [pa.array([not _names(one, customer_id, word, theirs) for one in contents], pa.bool_())]
         )
 
     return keep
 
 
-def _names(content: str, customer_id: str, word: re.Pattern[str]) -> bool:
+def _names(content: str, customer_id: str, word: re.Pattern[str], theirs: Theirs) -> bool:
     try:
         row = json.loads(content)
     except ValueError:
         row = None
     if isinstance(row, dict) and row.get(_CUSTOMER) is not None:
         return str(row[_CUSTOMER]) == customer_id
+    if isinstance(row, dict) and isinstance(row.get("identity"), str) and theirs(*_parted(row["identity"])):
+        return True
     return word.search(content) is not None
 
 

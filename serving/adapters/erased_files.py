@@ -66,8 +66,16 @@ def other_stores(home: Home, store: FeatureStore) -> tuple[OtherStore, ...]:
             _told("online features", lambda one: store.forget([one.customer_id], one.online_refs)),
             at_once=True,
         ),
-        _files("lake", home, files.held_in_lake, files.erase_from_lake),
-        _files("quarantine", home, files.held_in_quarantine, files.erase_from_quarantine),
+        OtherStore(
+            "lake",
+            _told("lake", lambda one: files.held_in_lake(home, one.customer_id, one.theirs)),
+            _told("lake", lambda one: files.erase_from_lake(home, one.customer_id, one.theirs)),
+        ),
+        OtherStore(
+            "quarantine",
+            _told("quarantine", lambda one: files.held_in_quarantine(home, one.customer_id, one.theirs)),
+            _told("quarantine", lambda one: files.erase_from_quarantine(home, one.customer_id, one.theirs)),
+        ),
         _files("snapshots", home, files.held_in_snapshots, files.erase_from_snapshots),
         _files("training_sets", home, files.held_in_training_sets, files.erase_from_training_sets),
     )

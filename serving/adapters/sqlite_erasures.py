@@ -21,6 +21,7 @@ from moment.errors import DependencyError
 from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
+from serving.adapters.sqlite_identities import profile_of
 from serving.adapters.vault import Vault
 from serving.ports import Erasure
 from serving.records import Mode
@@ -198,7 +199,12 @@ class SqliteErasures:
         rows = _add(connection, ref, _take_out(connection, self._vault, refs, at))
         states = [name for one in refs for name in (one, f"{Mode.TEST}:{one}")]
         asked_at = at if stone is None else from_microseconds(stone.asked_at)
-        return Erasure(customer_id, tombstone_id, asked_at, tuple(states), rows)
+        names = frozenset(refs)
+
+        def theirs(kind: str, value_hash: str) -> bool:
+            return self._vault.ref(profile_of(self._vault, kind, value_hash)) in names
+
+        return Erasure(customer_id, tombstone_id, asked_at, tuple(states), rows, theirs=theirs)
 
     def _sealed(self, connection: sqlite3.Connection, tombstone_id: str, known: _Pending) -> bytes | None:
         return self._vault.seal(connection, _pending_ref(tombstone_id), known.dumps(), about=tombstone_id)

@@ -26,6 +26,8 @@ class Erasure:
         Rows taken out since the first time, by store.
     finished_at
         When all was done.
+    theirs
+        Whether an identity, by its kind and the SHA-256 of its value, was linked with the customer.
     """
 
     customer_id: str = field(repr=False)
@@ -34,6 +36,7 @@ class Erasure:
     online_refs: tuple[str, ...]
     rows: Mapping[str, int]
     finished_at: datetime | None = None
+    theirs: Callable[[str, str], bool] = field(default=lambda *_: False, repr=False, compare=False)
 
 
 class Erasures(Protocol):

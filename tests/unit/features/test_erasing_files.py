@@ -185,3 +185,36 @@ def test_what_a_killed_ingest_has_staged_goes_too(home: Home) -> None:
     assert erase(home, "customer-1") == IN_ALL
     assert not (home.lake / "_staging").exists()
     assert_gone(home, "customer-1")
+
+
+def test_what_an_identity_did_goes_where_moment_alone_was_told_whose_it_is(
+    home: Home, tmp_path: Path
+) -> None:
+    folder = tmp_path / "web"
+    folder.mkdir()
+    rows = [
+        "i-1,,cookie:aa,2017-05-01T10:00:00Z,web,page_view",
+        "i-2,,cookie:bb,2017-05-01T10:00:00Z,web,page_view",
+        "i-3,,cookie:aa,yesterday,web,page_view",
+        "i-4,,cookie:of-customer-0,2017-05-01T10:00:00Z,web,page_view",
+    ]
+    (folder / "interactions.csv").write_text(
+        "\n".join(["event_id,customer_id,identity,occurred_at,channel,kind", *rows, ""])
+    )
+    (folder / "source.toml").write_text(
+        '[tables.interactions]\nknown_at = "occurred_at + 1 day"\nreject_limit = 1.0\n'
+    )
+    ingest(home, FolderSource.open(folder))
+
+    def theirs(kind: str, value_hash: str) -> bool:
+        return (kind, value_hash) == ("cookie", "aa")
+
+    before = erasure.held_in_lake(home, PEOPLE[0], theirs)
+    assert before["interactions/web"] == 2  # i-1, and i-4 by the identities of another source
+    assert erasure.erase_from_lake(home, PEOPLE[0], theirs) == sum(before.values())
+    assert erasure.erase_from_quarantine(home, PEOPLE[0], theirs) == 2
+    assert erasure.held_in_lake(home, PEOPLE[0], theirs) == {}
+    left = pq.read_table(lake.table_file(home, "interactions", "web"))
+    assert left["event_id"].to_pylist() == ["i-2"]
+    quarantined = [pq.read_table(file)["content"].to_pylist() for file in home.quarantine.glob("*/*.parquet")]
+    assert not [one for contents in quarantined for one in contents if "i-3" in one]
