@@ -170,9 +170,9 @@ def open_reading_room(home: Home) -> ReadingRoom:
 def open_journal(home: Home) -> SqliteJournal:
     """Open the decisions in the order in which they were recorded."""
     from serving.adapters.sqlite_journal import SqliteJournal
+    from serving.adapters.vault import Vault
 
-    migrate(home.database)
-    return SqliteJournal(home.database)
+    return SqliteJournal(home.database, Vault.open(home))
 
 
 @contextmanager

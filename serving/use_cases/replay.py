@@ -16,7 +16,7 @@ import msgspec
 from moment.errors import ConfigurationError, DependencyError, InvalidRequest
 from serving.decision.catalogue import Catalogue
 from serving.ports import ModelArchive, Scorer, Segmenter
-from serving.records import DecisionRecord, Versions
+from serving.records import MARKED, DecisionRecord, Versions
 from serving.use_cases.access import Caller
 from serving.use_cases.decide import seed_of
 from serving.use_cases.deciding_again import Again, Models, ScoresFrom, decide_again
@@ -127,6 +127,11 @@ class Replay:
     def of(self, record: DecisionRecord, against: Against = Against.RECORDED) -> Replayed:
         """Do the same for a record at hand."""
         findings = _Findings()
+        if record.format < MARKED:
+            findings.notes.append(
+                f"Recorded in format {record.format}, in which nothing vouches for what stands in clear: "
+                "whoever can write to the database could have changed it unseen."
+            )
         if record.personal is None:
             findings.notes.append(
                 "What was known of the customer is erased, so nothing can be decided again."
