@@ -242,7 +242,7 @@ class TestWhatStandsInClear:
             "UPDATE decisions SET record = (SELECT record FROM decisions WHERE decision_id = 'd1') "
             "WHERE decision_id = 'd2'",
         )
-        with pytest.raises(DependencyError, match="record d2 is damaged: .* restore a backup"):
+        with pytest.raises(DependencyError, match=r"record d2 is damaged: .* restore a backup"):
             stores.records.find("d2")
 
     def test_not_one_changed_bit_is_read_over(self, stores: Stores) -> None:
