@@ -180,7 +180,13 @@ REPLAYS: dict[str, JSON] = {
                 "subject": "coupon-beef",
                 "recorded": "eligible: days_since_purchase <= 90",
                 "replayed": None,
-            }
+            },
+            {
+                "kind": "policy",
+                "subject": "contact policy three-a-week limit",
+                "recorded": "3",
+                "replayed": "1",
+            },
         ],
         "scores": "model",
         "notes": [],

@@ -145,6 +145,15 @@ class Replay:
         if original is None:
             _name_lost_catalogue(record, findings)
             return _report(record, ReplayVerdict.IMPOSSIBLE, findings)
+        if not Recalled(record, original).fits:
+            findings.differ(
+                DifferenceKind.CATALOGUE, "the recorded numbers", record.versions.catalogue, "has no such"
+            )
+            findings.notes.append(
+                "The record names by numbers what catalogue "
+                f"{original.digest[:12]} does not have: it was changed, or another catalogue decided it."
+            )
+            return _report(record, ReplayVerdict.IMPOSSIBLE, findings)
         catalogue, versions = original, replace_code(record.versions, self.code_version)
         if against is Against.CURRENT:
             present = self._present()
@@ -263,6 +272,7 @@ def _gone(wanted: Versions, scorer: Scorer | None, segmenter: Segmenter | None) 
 
 _VERSIONS = {
     "catalogue": DifferenceKind.CATALOGUE,
+    "policy": DifferenceKind.POLICY_BUNDLE,
     "propensity": DifferenceKind.PROPENSITY_BUNDLE,
     "segmentation": DifferenceKind.SEGMENTATION_BUNDLE,
     "contract": DifferenceKind.FEATURE_CONTRACT,
