@@ -234,7 +234,9 @@ class LateOffice:
 
     @property
     def life(self) -> Life:
-        """The life of models; DependencyError when its ledger is away."""
+        """The life of models, by the ledger that is followed; DependencyError when it is away."""
+        if self._opened is not None:
+            return self._opened.life
         if self._life is None:
             self._life = self._life_open.enter_context(open_life(self._home))
         return self._life
@@ -273,6 +275,7 @@ class LateOffice:
             self._refusal = refusal
             return False
         self._telemetry.opened(self._opened.desk.versions)
+        self._telemetry.followed(self._opened.succession.state.now.seq)
         self._opened.succession.start()
         return True
 

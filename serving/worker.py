@@ -43,6 +43,7 @@ class Opened:
     desk: Desk
     features: FeastReader
     succession: Succession
+    life: Life
     close: Callable[[], None]
 
     @property
@@ -92,7 +93,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         stores.records.writer.submit(lambda _: None).result()
         decide.rehearse()
         succession.rehearse = decide.rehearse
-        return Opened(desk, features, succession, closing.pop_all().close)
+        return Opened(desk, features, succession, life, closing.pop_all().close)
 
 
 def _check_trained(home: Home) -> None:
