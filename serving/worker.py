@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from serving.use_cases.desk import Desk
     from serving.use_cases.erase import EraseCustomer
     from serving.use_cases.export import ExportCustomer
+    from serving.use_cases.life import Life
 
 
 @dataclass(frozen=True, slots=True)
