@@ -191,11 +191,11 @@ def _open_desk(  # noqa: PLR0917 - each a part that is open already
     return Desk(
         decide=decide,
         recall=Recall(stores.records, archive),
-        view_customer=ViewCustomer(features, live, stores.records, clock, stores.realtime),
+        view_customer=ViewCustomer(features, live, stores.records, stores.consents, clock, stores.realtime),
         take_events=TakeEvents(stores.events, clock, telemetry),
         take_outcomes=TakeOutcomes(stores.outcomes, decide.tracking, clock, live.kinds, telemetry),
         identify=Identify(stores.identities, stores.records, live, clock),
-        tell_consents=TellConsents(stores.consents, clock),
+        tell_consents=TellConsents(stores.consents, live, clock),
         erase=rights.erase,
         export=rights.export,
         contract=features.contract,

@@ -34,7 +34,7 @@ from serving.adapters.vault import Vault
 from serving.decision.actions import Action
 from serving.decision.decision import OfferKind
 from serving.decision.values import FeatureState
-from serving.records import FORMAT, PartReader, RecordedValue
+from serving.records import OpenReader, PartReader, RecordedValue
 
 _PAGE = 400
 
@@ -103,7 +103,7 @@ class _PartBefore3(_Person, frozen=True):
     """Records up to format 2 keep the personal part bare."""
 
 
-_open_reader = PartReader(_Opened)
+_open_reader = OpenReader(_Opened)
 _part_reader = PartReader(_Part)
 _before_reader = PartReader(_PartBefore3)
 
@@ -275,11 +275,6 @@ class SqliteDecided:
             opened = _open_reader.decode(stored.content)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise damaged(row[0]) from error
-        if opened.format > FORMAT:
-            raise DependencyError(
-                f"decision {row[0]} is recorded in format {opened.format}, this Moment reads up to {FORMAT}; "
-                "upgrade Moment"
-            )
         stored.check(row[0], opened.decision_id, opened.format)
         return opened
 

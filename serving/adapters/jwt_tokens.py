@@ -2,7 +2,8 @@
 
 Nothing in a token chooses how it is verified: the key is found by `kid` in our file, and the key says which
 algorithm it is for. What would have a verifier fetch or take keys from elsewhere is refused before anything
-else is read. A token cannot be revoked; taking its key out of the file ends it on every worker at once.
+else is read. A token cannot be revoked; taking its key out of the file ends it on every worker at once. A
+file that is there rules, whatever else is wrong in it; only one that cannot be read leaves its keys a while.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +32,9 @@ LONGEST = 4096
 
 LEEWAY_SECONDS = 10.0
 """How far the clock of who signs may be from ours."""
+
+PATIENCE = timedelta(minutes=5)
+"""How long the keys of a file that is gone, or is none, still open."""
 
 _REMEMBERED = 4096
 _SMALLEST_RSA = 2048
@@ -52,6 +56,7 @@ class Trust:
     ----------
     jwks
         A file of the issuer's public keys (RFC 7517). Read again when it changes; replace it, do not edit it.
+        From then on only the keys it names open; one of no use is passed over.
     issuer, audience
         What `iss` and `aud` must say.
     algorithms
@@ -84,6 +89,7 @@ class JwtTokens:
         self._trust = trust
         self._keys = read_keys(trust)
         self._stamp = _stamp(trust.jwks)
+        self._unreadable_since: datetime | None = None
         self._lock = threading.Lock()
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
 
@@ -91,7 +97,7 @@ class JwtTokens:
         """Return what a token says, or None when it is not valid now, for whatever reason."""
         if len(token) > LONGEST or not token.isascii() or token.count(".") != 2:
             return None
-        self._read_keys_again()
+        self._read_keys_again(now)
         shown, instant = hashlib.sha256(token.encode()).digest(), now.timestamp()
         with self._lock:
             known = self._remembered.get(shown)
@@ -137,28 +143,55 @@ class JwtTokens:
             if len(self._remembered) > _REMEMBERED:
                 self._remembered.popitem(last=False)
 
-    def _read_keys_again(self) -> None:
-        """Read the file of keys when it has changed; one that cannot be read leaves the earlier keys."""
+    def _read_keys_again(self, now: datetime) -> None:
+        """Read the file of keys when it has changed."""
         stamp = _stamp(self._trust.jwks)
         with self._lock:
-            if stamp == self._stamp:
-                return
-            self._stamp = stamp
-            try:
-                self._keys = read_keys(self._trust)
-            except ConfigurationError as error:
-                _log.warning("the keys of tokens stay as they were: %s", str(error).partition("\n")[0])
-            else:
-                self._remembered.clear()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                try:
+                    keys, faults = _usable(self._trust)
+                except ConfigurationError as error:
+                    self._unreadable_since = self._unreadable_since or now
+                    _log.warning("the keys of tokens stay as they were for %s: %s", PATIENCE, error)
+                else:
+                    self._unreadable_since = None
+                    self._take(keys)
+                    for fault in faults:
+                        _log.warning("a key of tokens is passed over: %s", fault)
+            elif self._unreadable_since is not None and now - self._unreadable_since > PATIENCE:
+                self._unreadable_since = None
+                self._take({})
+                _log.error("the file of the keys of tokens is gone: no token opens any more")
+
+    def _take(self, keys: Mapping[str, jwt.PyJWK]) -> None:
+        self._keys = keys
+        self._remembered.clear()
 
 
 def read_keys(trust: Trust) -> Mapping[str, jwt.PyJWK]:
-    """Read the public keys of who signs, by `kid`.
+    """Read the public keys of who signs, by `kid`, to begin with: nothing may be wrong.
 
     Raises
     ------
     ConfigurationError
         The file cannot be read, or a key in it is of no use; every fault is listed.
+    """
+    keys, faults = _usable(trust)
+    if not keys and not faults:
+        faults = [Fault("keys", "there is none, so no token would be valid")]
+    if faults:
+        raise ConfigurationError(f"{trust.jwks.name} holds keys that cannot be used", faults=faults)
+    return keys
+
+
+def _usable(trust: Trust) -> tuple[Mapping[str, jwt.PyJWK], list[Fault]]:
+    """Return the keys of the file that are of use, and what is wrong with the others.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no file of keys.
     """
     try:
         found = json.loads(trust.jwks.read_text(encoding="utf-8"))["keys"]
@@ -175,11 +208,7 @@ def read_keys(trust: Trust) -> Mapping[str, jwt.PyJWK]:
             keys[_name(entry, keys)] = _key(entry, trust.algorithms)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
             faults.append(Fault(f"keys[{number}]", str(error)))
-    if not entries:
-        faults.append(Fault("keys", "there is none, so no token would be valid"))
-    if faults:
-        raise ConfigurationError(f"{trust.jwks.name} holds keys that cannot be used", faults=faults)
-    return keys
+    return keys, faults
 
 
 def _name(entry: Mapping[str, Any], taken: Mapping[str, object]) -> str:
@@ -217,11 +246,13 @@ def _claims(claims: Mapping[str, Any]) -> TokenClaims:
         raise ValueError("sub and scope must be words")
     if channel is not None and (not isinstance(channel, str) or not _WORD.fullmatch(channel)):
         raise ValueError("moment_channel must be the name of a channel")
-    named = json.dumps([claims["iss"], subject]).encode()
+    mode = Mode(str(claims.get("moment_mode")))
+    # What stands under a request id is of one mode and channel, as with a key
+    named = json.dumps([claims["iss"], subject, mode, channel]).encode()
     known = {str(one) for one in Scope}
     return TokenClaims(
         key_id=f"jwt_{hashlib.sha256(named).hexdigest()[:16]}",
-        mode=Mode(str(claims.get("moment_mode"))),
+        mode=mode,
         scopes=frozenset(Scope(one) for one in scope.split(" ") if one in known),
         channel=channel,
     )

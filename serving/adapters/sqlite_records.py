@@ -34,7 +34,16 @@ _COLUMNS = "SELECT decision_id, customer_ref, received_at, record, personal FROM
 _BY_REQUEST = f"{_COLUMNS} WHERE request_ref = ?"
 _BY_ID = f"{_COLUMNS} WHERE decision_id = ?"
 _BY_REQUESTS = f"{_COLUMNS} WHERE request_ref IN (SELECT value FROM json_each(?))"  # noqa: S608 - of the texts here
-_HISTORY = f"{_COLUMNS} WHERE {{conditions}} ORDER BY decided_at DESC, decision_id DESC LIMIT ?"
+_HISTORY = f"""
+WITH RECURSIVE same (ref) AS (
+    VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
+), newest AS (
+    SELECT sequence FROM decisions WHERE {{conditions}} ORDER BY decided_at DESC, decision_id DESC LIMIT ?
+)
+{_COLUMNS} WHERE sequence IN newest ORDER BY decided_at DESC, decision_id DESC
+"""  # noqa: S608 - of the texts here
+"""Of a customer and everybody they are linked with; what is sorted are places, not records."""
+
 _ADD_VERSION = "INSERT INTO decision_versions (versions) VALUES (?)"
 
 _Row = tuple[str, str | None, int, bytes, bytes | None]
@@ -74,7 +83,7 @@ class SqliteRecords:
         return {request_id: record for request_id, record in known if request_id is not None}
 
     def history(self, customer_id: str, wanted: Past) -> tuple[DecisionRecord, ...]:
-        """Return a customer's records that fit, newest first."""
+        """Return the records that fit of a customer and of who they are linked with, newest first."""
         conditions, values = _conditions(self._vault.ref(customer_id), wanted)
         found = self._select(_HISTORY.format(conditions=conditions), *values, wanted.limit)
         return tuple(entry.record for entry in found)
@@ -208,7 +217,7 @@ def _with_digest(request_sha256: bytes, personal: bytes) -> bytes:
 
 def _conditions(customer_ref: str, wanted: Past) -> tuple[str, list[object]]:
     """Return the WHERE of a history and its values."""
-    conditions: list[str] = ["customer_ref = ?", "mode = ?"]
+    conditions: list[str] = ["customer_ref IN same", "mode = ?"]
     values: list[object] = [customer_ref, wanted.mode]
     if wanted.channel is not None:
         conditions.append("channel = ?")

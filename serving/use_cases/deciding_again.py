@@ -14,6 +14,7 @@ from serving.decision.actions import SetBy
 from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
 from serving.decision.decision import Decision, Scores
+from serving.decision.seeded import Seeded
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import (
     ActionId,
@@ -101,7 +102,7 @@ def decide_again(record: DecisionRecord, catalogue: Catalogue, models: Models) -
     scores, scores_from = _scores(
         record, facts, left, models.scorer if _was_asked(PROPENSITY, record, models) else None
     )
-    decision = choose(left, scores, history, np.random.default_rng(record.seed))
+    decision = choose(left, scores, history, Seeded(record.seed))
     return Again(left, scores, scores_from, segment, decision)
 
 

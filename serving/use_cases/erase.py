@@ -49,7 +49,7 @@ class EraseCustomer:
         Raises
         ------
         InvalidRequest
-            A test key; it may not change what live traffic knows.
+            A test key: it may not change what live traffic knows. Or about too many customers was asked.
         DependencyError
             A store does not answer or is being written; erase again.
         """
@@ -59,6 +59,7 @@ class EraseCustomer:
                 "only a live key may erase: there is one of each customer, for live and test alike",
                 code="live-only",
             )
+        caller.ask_about(customer_id)
         return self.erase(customer_id)
 
     def resume(self) -> tuple[Receipt, ...]:

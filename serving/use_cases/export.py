@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from features.contract import FeatureSpec
+from moment.errors import InvalidRequest
 from serving.decision.consent_ledger import ConsentEntry
 from serving.ports import (
     NOBODY,
@@ -68,10 +69,17 @@ class ExportCustomer:
 
         Raises
         ------
+        InvalidRequest
+            The caller speaks for one channel alone, or asks about too many customers.
         DependencyError
             A store does not answer: an answer with a part missing would be wrong.
         """
         caller.require(Scope.EXPORT_CUSTOMERS)
+        if caller.channel is not None:
+            raise InvalidRequest(
+                "an export tells of every channel; ask with a key that is bound to none",
+                code="channel-not-allowed",
+            )
         caller.ask_about(customer_id)
         now = self.clock()
         specs = {spec.name: spec for spec in self.features.contract.features}

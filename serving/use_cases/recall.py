@@ -80,7 +80,8 @@ class Recall:
         Raises
         ------
         InvalidRequest
-            ``not-found``: there is none, or it is of another channel or mode. The answer is the same.
+            ``not-found``: there is none, or it is of another channel or mode. The answer is the same. Or the
+            caller asks about too many customers.
         DependencyError
             The catalogue that decided it is gone.
         """
@@ -106,6 +107,7 @@ class Recall:
         record = self.records.find(decision_id)
         if record is None or not caller.may_see(mode=record.mode, channel=record.channel):
             raise InvalidRequest("there is no such decision", code="not-found", field="decision_id")
+        caller.ask_about(None if record.personal is None else record.personal.customer_id)
         return record
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from moment.errors import ConfigurationError
-from serving.adapters.jwt_tokens import LEEWAY_SECONDS, LONGEST, JwtTokens, Trust
+from serving.adapters.jwt_tokens import LEEWAY_SECONDS, LONGEST, PATIENCE, JwtTokens, Trust
 from serving.ports import Scope, TokenClaims
 from serving.records import Mode
 
@@ -264,7 +264,34 @@ def test_a_file_that_cannot_be_read_leaves_the_earlier_keys(
     assert tokens.read(signed(sub="other"), NOW) is not None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     trust.jwks.unlink()
-    assert tokens.read(signed(sub="third"), NOW) is not None
+    assert tokens.read(signed(sub="third"), NOW + PATIENCE) is not None
+    assert tokens.read(signed(), NOW + PATIENCE + timedelta(seconds=1)) is None
+    write(trust.jwks, public("ec"))
+    assert tokens.read(signed(), NOW) is not None
+
+
+@pytest.mark.parametrize(
+    "left", [[], [public("ed")], [public("ed"), {"kid": "new", "kty": "EC", "crv": "P-384"}], [{}]]
+)
+def test_a_key_the_file_does_not_name_opens_nothing_whatever_else_the_file_holds(
+    tokens: JwtTokens, trust: Trust, left: list[dict[str, Any]]
+) -> None:
+    token = signed("ec")
+    assert tokens.read(token, NOW) is not None
+    write(trust.jwks, *left)
+    assert tokens.read(token, NOW) is None
+    assert (tokens.read(signed("ed"), NOW) is not None) == (public("ed") in left)
+
+
+def test_nobody_is_the_same_sender_in_another_mode_or_on_another_channel(tokens: JwtTokens) -> None:
+    tellings: tuple[dict[str, Any], ...] = (
+        {},
+        {"moment_mode": "test"},
+        {"moment_channel": "app"},
+        {"moment_channel": None},
+    )
+    read = [tokens.read(signed(**changes), NOW) for changes in tellings]
+    assert len({one.key_id for one in read if one is not None}) == len(tellings)
 
 
 def test_only_the_algorithms_that_are_set_open(trust: Trust) -> None:

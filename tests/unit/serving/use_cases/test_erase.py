@@ -10,7 +10,7 @@ from serving.adapters.memory_consents import MemoryErasures
 from serving.ports import Erasure, Scope
 from serving.records import Mode
 from serving.use_cases.erase import EraseCustomer
-from tests.service.kit import Shop, caller
+from tests.service.kit import Shop, caller, spent
 
 
 @dataclass
@@ -62,3 +62,15 @@ def test_an_erased_customer_exports_as_nobody() -> None:
     assert (before.facts.found, len(before.consents)) == (True, 1)
     nobody = desk.export(caller(Mode.LIVE), "nobody")
     assert (after.facts.found, after.consents) == (nobody.facts.found, nobody.consents) == (False, ())
+
+
+def test_an_erasure_counts_as_asking_about_the_customer() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        EraseCustomer(MemoryErasures(), (), utc_now)(spent(Mode.LIVE), "anna")
+    assert refused.value.code == "too-many-customers"
+
+
+def test_a_key_of_one_channel_exports_nobody() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        Shop().desk().export(caller(Mode.LIVE, channel="web"), "anna")
+    assert refused.value.code == "channel-not-allowed"

@@ -111,7 +111,7 @@ class TestBecomingAChallenger:
         made, life = house.challenger("1", FAILED), house.life
         with refusal("role-missing", "may not take gates upon themselves"):
             life.accept(*key(made), ["slope"], "x", house.carl)
-        refused("not-now", "say why", lambda: life.accept(*key(made), ["slope"], " ", house.ada))
+        refused("invalid-value", "say why", lambda: life.accept(*key(made), ["slope"], " ", house.ada))
         refused("not-now", "name the gates", lambda: life.accept(*key(made), [], "x", house.ada))
         refused("not-now", "no gate 'auc'", lambda: life.accept(*key(made), ["auc"], "x", house.ada))
 
@@ -194,11 +194,11 @@ class TestApproval:
         assert warnings(house.life.book(), NOW + timedelta(days=59)) == ()
         soon = warnings(house.life.book(), NOW + timedelta(days=70, hours=1))
         assert soon == (
-            f"the approval of {name} ends within 20 days, on 2026-08-02; `moment models approve {name}`",
+            f"{name}: its approval ends within 20 days, on 2026-08-02; `moment models approve {name}`",
         )
         house.clock.forward(days=91)
         (ended,) = warnings(house.life.book(), house.clock())
-        assert ended.startswith(f"the approval of {name} ended on 2026-08-02, it serves on")
+        assert ended.startswith(f"{name}: its approval ended on 2026-08-02, it serves on")
         assert house.life.book().champion(PROPENSITY) == made
         renewed = approve(house, made, house.ada)
         assert (renewed.state, renewed.approved(house.clock())) == (State.CHAMPION, "approved")
@@ -311,7 +311,7 @@ class TestTheMachine:
         house.life.install(*key(made), reason="demo")
         house.candidate("2")
         (line,) = warnings(house.life.book(), NOW)
-        assert line.startswith(f"propensity {made.version} serves without an approval")
+        assert line.startswith(f"propensity {made.version}: it serves without an approval")
 
     def test_it_rolls_back_only_what_is_its_own(self, house: House) -> None:
         first, second = (house.challenger(one, by=MACHINE) for one in "12")
@@ -381,7 +381,7 @@ class TestGoingBack:
         for one in "12":
             house.champion(one)
         refused("role-missing", "support", lambda: house.life.roll_back(PROPENSITY, None, "worse", house.sam))
-        refused("not-now", "say why", lambda: house.life.roll_back(PROPENSITY, None, "", house.carl))
+        refused("invalid-value", "say why", lambda: house.life.roll_back(PROPENSITY, None, "", house.carl))
 
     def test_a_hundred_swaps_leave_a_short_line(self, house: House) -> None:
         first, second = house.champion("1"), house.champion("2")
@@ -447,7 +447,7 @@ class TestTheEnd:
     def test_only_a_risk_officer_rejects_and_says_why(self, house: House) -> None:
         made = house.challenger("1")
         refused("role-missing", "reject", lambda: house.life.reject(*key(made), "x", house.carl))
-        refused("not-now", "say why", lambda: house.life.reject(*key(made), "", house.ada))
+        refused("invalid-value", "say why", lambda: house.life.reject(*key(made), "", house.ada))
 
 
 class TestFindings:
@@ -478,7 +478,7 @@ class TestStops:
         assert house.life.book().claimed == frozenset()
 
     def test_a_stop_has_a_reason_a_name_and_a_model_that_is_one(self, house: House) -> None:
-        refused("not-now", "say why", lambda: house.life.stop(StopKind.ISSUE, "growth", "", house.sam))
+        refused("invalid-value", "say why", lambda: house.life.stop(StopKind.ISSUE, "growth", "", house.sam))
         refused("not-now", "say which", lambda: house.life.stop(StopKind.ISSUE, " ", "x", house.sam))
         refused(
             "unknown-model",
