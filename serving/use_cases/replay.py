@@ -27,7 +27,8 @@ from serving.use_cases.recall import Recall, Recalled
 class ReplayVerdict(StrEnum):
     """What a replay came to.
 
-    `impossible`: the catalogue is gone or was changed, so nothing could be decided again.
+    `impossible`: the catalogue is gone, was changed, or has not what the record names, so nothing could be
+    decided again.
     """
 
     IDENTICAL = "identical"
