@@ -170,9 +170,9 @@ def open_reading_room(home: Home) -> ReadingRoom:
 def open_journal(home: Home) -> SqliteJournal:
     """Open the decisions in the order in which they were recorded."""
     from serving.adapters.sqlite_journal import SqliteJournal
+    from serving.adapters.vault import Vault
 
-    migrate(home.database)
-    return SqliteJournal(home.database)
+    return SqliteJournal(home.database, Vault.open(home))
 
 
 @contextmanager
@@ -234,7 +234,9 @@ class LateOffice:
 
     @property
     def life(self) -> Life:
-        """The life of models; DependencyError when its ledger is away."""
+        """The life of models, by the ledger that is followed; DependencyError when it is away."""
+        if self._opened is not None:
+            return self._opened.life
         if self._life is None:
             self._life = self._life_open.enter_context(open_life(self._home))
         return self._life
@@ -273,6 +275,7 @@ class LateOffice:
             self._refusal = refusal
             return False
         self._telemetry.opened(self._opened.desk.versions)
+        self._telemetry.followed(self._opened.succession.state.now.seq)
         self._opened.succession.start()
         self._opened.desk.erasing.resume()
         return True

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from serving.use_cases.desk import Desk
     from serving.use_cases.erase import EraseCustomer
     from serving.use_cases.export import ExportCustomer
+    from serving.use_cases.life import Life
 
 _FILES_SECONDS = 3600.0
 """How long an erasure waits for others to be done with the files."""
@@ -46,6 +47,7 @@ class Opened:
     desk: Desk
     features: FeastReader
     succession: Succession
+    life: Life
     close: Callable[[], None]
 
     @property
@@ -95,7 +97,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         stores.records.writer.submit(lambda _: None).result()
         decide.rehearse()
         succession.rehearse = decide.rehearse
-        return Opened(desk, features, succession, closing.pop_all().close)
+        return Opened(desk, features, succession, life, closing.pop_all().close)
 
 
 def _check_trained(home: Home) -> None:

@@ -63,6 +63,7 @@ class Vault:
         self._secret = secret
         # To take a key in costs more than all else: each reference begins with a copy
         self._referring = hmac.new(self.derived_key("customer reference"), digestmod="sha256")
+        self._marking = hmac.new(self.derived_key("marks of records"), digestmod="sha256")
         # A decision asks four times about its customer; remembered is only who may be decided for now
         self._latest = lru_cache(_LATEST_CUSTOMERS)(self._refer)
         self._blinding_key = self.derived_key("blinding")
@@ -128,10 +129,18 @@ class Vault:
         named = "\0".join([kind, *(str(len(part)) for part in parts), *parts])
         return _name(hmac.digest(self._blinding_key, _bytes(named), "sha256"))
 
+    def mark(self, about: str, content: bytes) -> bytes:
+        """Return 32 bytes that only the secret makes of what stands in clear and the id of what holds it."""
+        keyed = self._marking.copy()
+        keyed.update(_bytes(f"{len(about)}\0{about}"))
+        keyed.update(content)
+        return keyed.digest()
+
     def seal(self, connection: sqlite3.Connection, ref: str, plain: bytes, *, about: str) -> bytes | None:
         """Return bytes sealed with the customer's key, made at its first use; None when they were erased.
 
-        What was sealed opens for the same ``ref`` and ``about`` (the id of what holds it) alone.
+        What was sealed opens for the same ``ref`` and ``about`` alone: the id of what holds it and, behind a
+        zero, whatever else it is bound to.
         """
         row = connection.execute(_KEY, (ref,)).fetchone()
         key = self._new_key(connection, ref) if row is None else self._held(ref, row[0])
@@ -155,10 +164,10 @@ class Vault:
             return None
         try:
             return key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(ref, about))
-        except InvalidTag:
+        except (InvalidTag, TypeError, ValueError):  # too short, or no bytes at all
             raise DependencyError(
-                f"what is sealed for {about} cannot be opened: the database was changed by other means; "
-                "restore a backup"
+                f"what is sealed for {about.partition(chr(0))[0]} cannot be opened: the database was changed "
+                "by other means; restore a backup"
             ) from None
 
     def is_erased(self, connection: sqlite3.Connection, ref: str) -> bool:

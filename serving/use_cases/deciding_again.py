@@ -34,6 +34,7 @@ from serving.decision.values import (
 from serving.ports import CustomerFacts, Scorer, Segmenter
 from serving.records import DecisionRecord, Personal
 from serving.use_cases.decide import ATTEMPTS, PROPENSITY, SEGMENTATION
+from serving.use_cases.lifetimes import living_as_recorded
 from serving.use_cases.standstill import stopped_of
 
 
@@ -89,6 +90,7 @@ def decide_again(record: DecisionRecord, catalogue: Catalogue, models: Models) -
     told = record.personal
     if told is None:
         raise InvariantViolation("a record without its personal part was replayed; answer `erased`")
+    catalogue = living_as_recorded(record, catalogue)
     facts = facts_of(record, told)
     segment = record.segment
     if models.segmenter is not None and facts.found and _was_asked(SEGMENTATION, record, models):
