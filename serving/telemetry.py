@@ -70,8 +70,12 @@ class Telemetry(Protocol):
         """Take in the ledger's last act that decisions heed from now on."""
         ...
 
-    def ledger(self, seq: int) -> None:
+    def acts(self, seq: int) -> None:
         """Take in how many acts the ledger has, heeded or not."""
+        ...
+
+    def ledger(self, *, broken: bool) -> None:
+        """Take in whether the ledger is not what was signed, so that it is followed no more."""
         ...
 
     def refused(self, model: str, reason: str) -> None:
@@ -111,7 +115,10 @@ class Untold:
     def followed(self, seq: int) -> None:
         """Forget it."""
 
-    def ledger(self, seq: int) -> None:
+    def acts(self, seq: int) -> None:
+        """Forget it."""
+
+    def ledger(self, *, broken: bool) -> None:
         """Forget it."""
 
     def refused(self, model: str, reason: str) -> None:

@@ -91,6 +91,9 @@ class PrometheusTelemetry:
         )
         self._seq = self._gauge("ledger_seq", "The ledger's last act that every worker heeds", "livemin")
         self._last_seq = self._gauge("ledger_last_seq", "The ledger's last act", "livemax")
+        self._broken = self._gauge(
+            "ledger_broken", "1 while a worker finds the ledger not to be what was signed", "livemax"
+        )
         self._refusals = self._counter("bundles_refused", "Bundles refused by a worker", "model", "reason")
         self._approval_days = self._gauge(
             "approval_days_left",
@@ -148,8 +151,13 @@ class PrometheusTelemetry:
     def followed(self, seq: int) -> None:
         """Show up to which act of the ledger decisions heed it."""
         self._seq.set(seq)
+        self._broken.set(0)
 
-    def ledger(self, seq: int) -> None:
+    def ledger(self, *, broken: bool) -> None:
+        """Show whether the ledger is believed."""
+        self._broken.set(1 if broken else 0)
+
+    def acts(self, seq: int) -> None:
         """Show how many acts there are."""
         self._last_seq.set(seq)
 

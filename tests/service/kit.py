@@ -26,6 +26,7 @@ from serving.adapters.memory_consents import (
     MemoryErasures,
     MemoryHeld,
     MemoryIdentities,
+    MemoryTurns,
 )
 from serving.adapters.memory_contacts import MemoryContacts
 from serving.adapters.memory_events import MemoryEvents
@@ -323,7 +324,7 @@ class Shop:
             take_outcomes=TakeOutcomes(self.records.outcomes, self.tracking, self.clock, self.live.kinds),
             identify=Identify(self.identities, self.records, self.live, self.clock),
             tell_consents=TellConsents(self.consents, self.live, self.clock),
-            erase=EraseCustomer(self.erasures, (), self.clock),
+            erase=EraseCustomer(self.erasures, (), MemoryTurns(), self.clock),
             export=ExportCustomer(
                 self.features,
                 self.events,

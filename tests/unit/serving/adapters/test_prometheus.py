@@ -140,7 +140,7 @@ def test_versions_that_no_longer_decide_are_0(
 def test_the_life_of_models_is_shown(registry: CollectorRegistry, telemetry: PrometheusTelemetry) -> None:
     telemetry.followed(41)
     telemetry.followed(42)
-    telemetry.ledger(43)
+    telemetry.acts(43)
     telemetry.refused("propensity", "digest")
     telemetry.approval("propensity", 29.5)
     telemetry.approval("segmentation", None)
