@@ -291,7 +291,6 @@ class LateOffice:
             return False
         self._opened = opened
         self._telemetry.opened(self._opened.desk.versions)
-        self._telemetry.followed(self._opened.succession.state.now.seq)
         self._opened.succession.start()
         self._opened.desk.erasing.resume()
         return True
