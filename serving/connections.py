@@ -7,8 +7,8 @@ none of its answers, waits for ever for a WebSocket nobody serves, and resets wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
@@ -33,7 +33,8 @@ _MOST_DISCARDED_BYTES = 32 * 2**20
 _MOST_UNSENT_BYTES = 64 * 1024
 """So much of an answer the system may hold for a client before it sends it: it would take megabytes."""
 
-_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform.startswith("linux") else 0)
+_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
+"""Linux's number, where Python does not know the name."""
 
 
 class _TooLargeError(Exception):
@@ -89,10 +90,9 @@ class Bounded(HttpToolsProtocol):
         super().connection_made(transport)
         # Writing is paused as soon as the system takes no more, and goes on when it has taken all
         transport.set_write_buffer_limits(high=0)
-        if _NOTSENT_LOWAT:
-            transport.get_extra_info("socket").setsockopt(
-                socket.IPPROTO_TCP, _NOTSENT_LOWAT, _MOST_UNSENT_BYTES
-            )
+        with contextlib.suppress(OSError):
+            wire = transport.get_extra_info("socket")
+            wire.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _MOST_UNSENT_BYTES)
         self._wire = transport
         self.transport = cast("asyncio.Transport", _Outlet(self, transport))
 
