@@ -114,7 +114,7 @@ class Bounded(HttpToolsProtocol):
             self._discard(len(data))
             return
         self._unset_keepalive_if_required()
-        self._much = len(data) > MOST_HEAD_BYTES
+        self._much = len(data) > MOST_HEAD_BYTES or not self._whole
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
@@ -158,7 +158,7 @@ class Bounded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin to answer, or have the request wait behind others."""
-        if (self._much or self._piled) and _size(self.url, self.headers) > MOST_HEAD_BYTES:
+        if self._much and _size(self.url, self.headers) > MOST_HEAD_BYTES:
             raise _TooLargeError
         self._in_head, self._fresh = False, True
         super().on_headers_complete()

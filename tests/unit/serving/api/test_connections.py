@@ -49,7 +49,6 @@ class Served:
         config = uvicorn.Config(
             cast("Any", Watch(self.entrance, UNTOLD)),
             http=Quick,
-            ws="none",
             lifespan="off",
             loop="uvloop",
             log_config=None,
