@@ -11,18 +11,25 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
 
 from serving.api.access import caller_of
 from serving.api.metrics import Watch
+from serving.api.overload import Entrance
 from serving.api.problems import handle
 from serving.api.routes import ok, refuse_parameters
 from serving.api.schemas import Alive
 from serving.ports import Scope
 from serving.telemetry import UNTOLD
 from serving.use_cases.access import Access
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+_MOST_IN_FLIGHT = 32
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -65,12 +72,15 @@ def main() -> None:
     from serving.bootstrap import LateOffice
     from serving.logs import configure
     from serving.settings import Settings
+    from serving.slow_clients import wait_at_most
     from serving.telemetry import metrics_folder
 
     settings, home = Settings.read(), Home.find()
     log = configure(settings.log)
     office = LateOffice(home, settings)
-    app = Watch(build(lambda: office.access, metrics_folder(home, settings.port)), UNTOLD)
+    wait_at_most(settings.body_seconds)
+    admin = cast("ASGIApp", build(lambda: office.access, metrics_folder(home, settings.port)))
+    app = Watch(Entrance(admin, _MOST_IN_FLIGHT), UNTOLD)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -80,7 +90,7 @@ def main() -> None:
             access_log=False,
             server_header=False,
             lifespan="off",
-            limit_concurrency=32,
+            ws="none",
             timeout_graceful_shutdown=2,
         )
     )

@@ -21,7 +21,6 @@ from serving.use_cases.asking import Ask
 
 T = TypeVar("T")
 
-_DISCARDED_BYTES = 32 * 2**20
 _LARGEST_INTEGER = 2**53
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -42,6 +41,7 @@ async def read_body(request: AnyRequest, settings: Settings) -> bytes:
         ``unsupported-media-type``, ``body-too-large``, ``body-too-slow``.
     """
     _check_media_type(request)
+    _check_size(int(request.headers.get("content-length", 0)), settings.max_body_bytes)
     try:
         async with asyncio.timeout(settings.body_seconds):
             return await _receive(request, settings.max_body_bytes)
@@ -132,22 +132,26 @@ def _check_media_type(request: AnyRequest) -> None:
 
 
 async def _receive(request: AnyRequest, limit: int) -> bytes:
-    """Return the body. One that is too large is read on for a while, so that its sender sees the answer."""
+    """Return the body."""
     chunks: list[bytes] = []
     size = 0
     more = True
-    while more and size <= _DISCARDED_BYTES:
+    while more:
         message = await request.receive()
         if message["type"] != "http.request":
             raise InvalidRequest("the body ended before its end", code="malformed-json")
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size <= limit:
-            chunks.append(chunk)
+        _check_size(size, limit)
+        chunks.append(chunk)
         more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _check_size(size: int, limit: int) -> None:
+    """Refuse at once what is too large: whoever waits to be told to continue is told this instead."""
     if size > limit:
         raise InvalidRequest(f"the body may have {limit} bytes", code="body-too-large")
-    return b"".join(chunks)
 
 
 def _refusal(message: str) -> InvalidRequest:

@@ -69,7 +69,9 @@ OPERATIONS = (
 
 def routes(office: Office, settings: Settings) -> Router:
     """Return the address for outcomes."""
-    browsers = Browsers(frozenset(settings.browser_origins), settings.browser_posts_per_minute)
+    browsers = Browsers(
+        frozenset(settings.browser_origins), settings.browser_posts_per_minute, settings.most_in_flight
+    )
 
     # One handler for both: the framework would answer OPTIONS itself, and let no page in
     @route("/outcomes", http_method=[HttpMethod.POST, HttpMethod.OPTIONS], status_code=200)
@@ -83,8 +85,8 @@ def routes(office: Office, settings: Settings) -> Router:
             caller.require(Scope.WRITE_OUTCOMES)
             return await _take(request, caller)
         try:
-            browsers.admit(request)
-            answer = await _take(request, None)
+            with browsers.admitted(request):
+                answer = await _take(request, None)
         except MomentError as refusal:
             answer = handle(request, refusal)
         answer.headers.update(browsers.headers(origin))

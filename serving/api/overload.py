@@ -15,6 +15,8 @@ _PROBES = frozenset({"/livez", "/readyz"})
 class Entrance:
     """The app, which at most so many requests are in at a time; others are refused before they are read.
 
+    A request is in until its answer begins.
+
     A worker that is to stop is not ready any more, and asks each client it answers to close the connection:
     whoever asks again then asks somebody else, and no request is on its way when the connection is closed.
 
@@ -38,7 +40,14 @@ class Entrance:
             await self._app(scope, receive, send)
             return
 
+        holds = False
+
         async def told(message: Message) -> None:
+            nonlocal holds
+            if holds and message["type"] == "http.response.start":
+                # It was worked for; how long the client takes for its answer keeps nobody else out
+                holds = False
+                self._inside -= 1
             if self.leaving and message["type"] == "http.response.start":
                 MutableScopeHeaders.from_message(message)["connection"] = "close"
             await send(message)
@@ -50,11 +59,13 @@ class Entrance:
             refusal = problem("overloaded", "too many requests are under way; ask again as Retry-After says")
             await _refuse(scope, told, refusal)
         else:
+            holds = True
             self._inside += 1
             try:
                 await self._app(scope, receive, told)
             finally:
-                self._inside -= 1
+                if holds:
+                    self._inside -= 1
 
 
 async def _refuse(scope: Scope, send: Send, refusal: Problem) -> None:

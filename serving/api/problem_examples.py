@@ -16,6 +16,7 @@ class Said(NamedTuple):
 
 _SAID = {
     "malformed-json": Said("the body is not well-formed JSON in UTF-8"),
+    "malformed-request": Said("what came cannot be read as an HTTP request"),
     "key-missing": Said("send one header Authorization: Bearer <key>"),
     "key-unknown": Said("this key or token is unknown, ended or revoked; `moment keys create` makes a key"),
     "scope-missing": Said("this key has no scope scores:read; ask for one that has"),
@@ -42,6 +43,9 @@ _SAID = {
         "propensity 2fd4e1c67a2d has another digest; look at it again and approve what you see", "digest"
     ),
     "body-too-large": Said("the body may have 65536 bytes"),
+    "head-too-large": Said(
+        "the head of a request, its first line and fields, may have 65536 bytes and 100 fields"
+    ),
     "unsupported-media-type": Said("send one Content-Type, application/json, and no Content-Encoding"),
     "unknown-field": Said("this field is not known here; leave it out", "score"),
     "missing-field": Said("this field is required", "channel"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.exceptions import ClientException, HTTPException, MethodNotAllowedException, NotFoundException
 
 from moment.errors import ConfigurationError, DependencyError, InvalidRequest, Overloaded, StepMissing
 from serving.api.metrics import noted
@@ -45,6 +45,7 @@ class Kind:
 
 _KINDS = {
     "malformed-json": Kind(400, "The body is not JSON"),
+    "malformed-request": Kind(400, "The request is not HTTP as it should be"),
     "key-missing": Kind(401, "An API key is required"),
     "key-unknown": Kind(401, "The API key is not valid"),
     "scope-missing": Kind(403, "The key may not do this"),
@@ -68,6 +69,7 @@ _KINDS = {
     "digest-differs": Kind(409, "The version is not what was looked at"),
     "body-too-large": Kind(413, "The body is too large"),
     "unsupported-media-type": Kind(415, "The body must be plain application/json"),
+    "head-too-large": Kind(431, "The head of the request is too large"),
     "unknown-field": Kind(422, "The field is not known"),
     "missing-field": Kind(422, "A field is missing"),
     "invalid-value": Kind(422, "A value is not of the right kind"),
@@ -135,6 +137,8 @@ def _of_framework(error: Exception) -> tuple[str, str]:
             return "not-found", "nothing is at this address; GET /openapi.json lists what is"
         case MethodNotAllowedException():
             return "method-not-allowed", "take one of the methods that the Allow header names"
+        case ClientException(detail="Invalid host header"):
+            return "malformed-request", "the header Host names no host; send one like moment.example:3000"
         case HTTPException() if error.status_code < 500:
             return "invalid-value", "the request cannot be read; GET /openapi.json says how to write it"
         case _:

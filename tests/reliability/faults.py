@@ -46,6 +46,7 @@ from serving.ports import CustomerFacts, Told
 from serving.ports import Scope as KeyScope
 from serving.records import Mode
 from serving.settings import Settings
+from serving.slow_clients import wait_at_most
 from serving.use_cases.access import Access
 from serving.use_cases.breakers import Breakers
 from serving.use_cases.decide import ALONE, HANDS, RECORDING, RECORDS
@@ -234,7 +235,9 @@ def serve(home: Home, descriptor: int) -> None:
             on_terminate(lambda: setattr(entrance, "leaving", True), 0.2)
         await entrance(scope, receive, send)
 
-    config = uvicorn.Config(cast("Any", app), log_level="warning", http="httptools", loop="uvloop", ws="none")
+    wait_at_most(1.0)
+    # As BentoML starts it, with all its protocols
+    config = uvicorn.Config(cast("Any", app), log_level="warning", loop="uvloop")
     listening = socket.socket(fileno=descriptor)
     try:
         uvicorn.Server(config).run(sockets=[listening])

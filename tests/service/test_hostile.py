@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import select
 import socket
@@ -272,6 +273,46 @@ def test_what_is_no_http_is_refused_or_hung_up_on(server: Server, name: str, sen
             return
     assert all(answer.status == 200 or 400 <= answer.status < 500 for answer in answers), answers
     assert all(map(keeps_to_itself, answers))
+
+
+def test_a_head_has_bounds_and_a_host_that_is_one(server: Server) -> None:
+    many = [f"X-{number}: much" for number in range(200)]
+    assert is_problem(exchange(server, head(server, "/livez", *many, method="GET")), "head-too-large")
+    strange = head(server, "/livez", method="GET").replace(b"Host: moment", b"Host: a/b c")
+    assert is_problem(exchange(server, strange), "malformed-request")
+
+
+def test_what_follows_a_body_is_no_header(server: Server) -> None:
+    asked = head(server, "/v1/decisions", JSON, "Transfer-Encoding: chunked")
+    keyless = asked.replace(b"Authorization", b"X-Nothing")
+    trailer = f"0\r\nAuthorization: Bearer {server.key}\r\n\r\n".encode()
+    assert is_problem(exchange(server, keyless + b"2\r\n{}\r\n" + trailer), "key-missing")
+    with connect(server) as connection:
+        connection.sendall(asked + b"0\r\n")
+        without_end = itertools.repeat(b"a: b\r\n" * 10_000, 1000)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            list(map(connection.sendall, without_end))
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "h2c"])
+def test_no_other_protocol_is_spoken(server: Server, protocol: str) -> None:
+    body = b'{"channel": "web", "placements": [{"name": "home"}]}'
+    asked = (JSON, "Connection: Upgrade", f"Upgrade: {protocol}")
+    answer = post(server, "/v1/decisions", body, *asked)
+    assert answer is not None
+    assert answer.status == 200
+
+
+def test_who_asks_whether_to_send_too_much_is_told_at_once(server: Server) -> None:
+    asked = head(server, "/v1/decisions", JSON, f"Content-Length: {MEGABYTE}", "Expect: 100-continue")
+    assert is_problem(exchange(server, asked), "body-too-large")
+
+
+def test_who_reads_nothing_and_hangs_up_is_no_defect(server: Server) -> None:
+    for _ in range(20):
+        with connect(server) as connection:
+            connection.sendall(head(server, "/openapi.json", method="GET") * 40)
+            time.sleep(0.02)
 
 
 @pytest.mark.parametrize("path", ["%00", "a%00b", "%2e%2e%2f", "%ED%A0%80", "%FF", "x" * 20_000])

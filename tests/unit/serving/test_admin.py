@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -19,6 +19,8 @@ with AdminProcess():
     print("started", flush=True)
     input()
 """
+
+UPGRADE = b"GET /livez HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
 def free_port() -> int:
@@ -47,6 +49,7 @@ def test_it_answers_alone_and_ends_with_who_started_it_however_that_ends(tmp_pat
         "MOMENT_HOME": str(tmp_path / "home"),
         "MOMENT_ADMIN_PORT": str(port),
         "MOMENT_LOG": "json",
+        "MOMENT_BODY_SECONDS": "0.5",
     }
     with subprocess.Popen(
         [sys.executable, "-c", STARTER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -54,5 +57,15 @@ def test_it_answers_alone_and_ends_with_who_started_it_however_that_ends(tmp_pat
         wait_until(port, up=True)
         # Neither stores nor workers are there, yet nobody gets in without a key
         assert httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).status_code == 401
+        with ExitStack() as opened:
+            silent = [
+                opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+                for _ in range(40)
+            ]
+            assert answers(port)
+            # Nor does anybody stay who says nothing, or wants another protocol
+            silent[0].sendall(UPGRADE)
+            assert silent[0].recv(12) == b"HTTP/1.1 200"
+            assert all(one.recv(1) == b"" for one in silent[1:])
         starter.kill()
     wait_until(port, up=False)

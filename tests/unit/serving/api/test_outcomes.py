@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -205,7 +206,8 @@ class Request:
 
 def admitted(browsers: Browsers, host: str) -> bool:
     try:
-        browsers.admit(Request(host))  # type: ignore[arg-type]
+        with browsers.admitted(Request(host)):  # type: ignore[arg-type]
+            pass
     except InvalidRequest:
         return False
     return True
@@ -213,12 +215,24 @@ def admitted(browsers: Browsers, host: str) -> bool:
 
 def test_addresses_count_by_themselves_and_are_forgotten() -> None:
     now = [0.0]
-    browsers = Browsers(frozenset(), 1, clock=lambda: now[0])
+    browsers = Browsers(frozenset(), 1, 256, clock=lambda: now[0])
 
     hosts = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "192.0.2.1"]
     assert [admitted(browsers, host) for host in hosts] == [True, True, True, False, True, False]
     assert not any(part in repr(browsers) for part in ("192.0", "2001"))
     now[0] = 60.0
+    assert admitted(browsers, "192.0.2.1")
+
+
+def test_few_posts_without_a_key_are_under_way_at_a_time_and_fewer_of_one_address() -> None:
+    browsers = Browsers(frozenset(), 1000, 32)
+    with ExitStack() as under_way:
+        for host in ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"):
+            for _ in range(2):
+                under_way.enter_context(browsers.admitted(Request(host)))  # type: ignore[arg-type]
+            if host != "192.0.2.4":
+                assert (admitted(browsers, host), admitted(browsers, "192.0.2.9")) == (False, True)
+        assert not admitted(browsers, "192.0.2.9")
     assert admitted(browsers, "192.0.2.1")
 
 

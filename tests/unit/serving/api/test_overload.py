@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, cast
 
 import httpx
-from litestar.types import Receive, Scope, Send
+from litestar.types import Message, Receive, Scope, Send
 
 from serving.api.overload import Entrance
 
@@ -68,3 +68,24 @@ def test_a_worker_about_to_stop_answers_closes_and_is_not_ready() -> None:
         assert (ready.status_code, ready.json()["code"]) == (503, "not-ready")
 
     asyncio.run(leave())
+
+
+def test_who_takes_long_for_an_answer_is_not_in_any_more() -> None:
+    async def linger() -> None:
+        app, taken = Slow(), asyncio.Event()
+        app.let_go.set()
+        entrance = Entrance(app, 1)
+        scope = {"type": "http", "path": "/v1/decisions", "headers": []}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await taken.wait()
+
+        slow = asyncio.ensure_future(entrance(cast("Any", scope), cast("Any", None), send))
+        await inside(app, 1)
+        assert (await ask(entrance)).status_code == 200
+        taken.set()
+        await slow
+        assert (await ask(entrance)).status_code == 200
+
+    asyncio.run(linger())
