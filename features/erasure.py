@@ -1,8 +1,8 @@
-"""Taking a customer out of the files: lake, quarantine, snapshots and what models were trained on.
+"""Taking a customer out of the files: online store, lake, quarantine, snapshots and what models learned from.
 
-Each file that holds rows of the customer is written anew without them, beside the old one, and moved into its
-place: whoever reads meanwhile reads the old or the new one whole. Repeating it does nothing, so that one that
-was interrupted is simply run again.
+Each file of rows is written anew without the customer's, beside the old one, and moved into its place:
+whoever reads meanwhile reads the old or the new one whole. Repeating it does nothing, so that one that was
+interrupted is simply run again.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Collection
-from contextlib import suppress
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,32 @@ Keep = Callable[[pa.Table], pa.ChunkedArray]
 """From some rows to whether each may stay."""
 
 _ROWS = 150_000
+_BUSY_SECONDS = 10.0
 _CUSTOMER = "customer_id"
+
+
+def erase_from_online_store(database: Path, keys: Sequence[bytes]) -> int:
+    """Take all that stands under entities' keys out of Feast's SQLite store; return how many rows there were.
+
+    Feast itself cannot: the rows of an entity are found by its serialized key, in every table of the
+    store, and overwritten; the write-ahead log, which still has them, is emptied.
+    """
+    if not database.is_file():
+        return 0
+    with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA secure_delete=ON")
+        tables = connection.execute(
+            "SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c "
+            "WHERE m.type = 'table' AND c.name = 'entity_key'"
+        ).fetchall()
+        before = connection.total_changes
+        with connection:
+            for (table,) in tables:
+                sql = f'DELETE FROM "{table}" WHERE entity_key = ?'  # noqa: S608
+                connection.executemany(sql, [(key,) for key in keys])
+        rows = connection.total_changes - before
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return rows
 
 
 def erase_from_lake(home: Home, customer_id: str) -> int:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.contract import DType, FeatureContract, FeatureSpec
 from features.snapshot_files import as_of_column
+from moment.errors import InvalidRequest, StepMissing
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+MATERIALIZE_FIRST = "moment features materialize"
 
 EXPIRED = "expired:"
 """Before a feature's name: the column that says whether a value was there and had expired."""
@@ -66,6 +69,30 @@ class Population:
     contract: FeatureContract
     views: tuple[LoadedView, ...]
     at: datetime
+
+    @classmethod
+    def online(cls, contract: FeatureContract, views: tuple[LoadedView, ...], at: datetime) -> Population:
+        """Return what is online as it would be served at a time.
+
+        Raises
+        ------
+        InvalidRequest
+            The features online are of later than ``at``.
+        StepMissing
+            The snapshots they came from are gone.
+        """
+        population = cls(contract, views, at)
+        if population.as_of > at:
+            raise InvalidRequest(
+                f"the features online are of {population.as_of:%Y-%m-%dT%H:%M:%SZ}, later than "
+                f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}; take a later time, or load earlier ones with "
+                f"`{MATERIALIZE_FIRST} --until TIME`",
+                code="time-before-features",
+            )
+        gone = [view.name for view in views if not view.file.is_file()]
+        if gone:
+            raise StepMissing(f"the snapshot of {gone[0]} that is online is gone", run=MATERIALIZE_FIRST)
+        return population
 
     @property
     def as_of(self) -> datetime:

@@ -10,9 +10,8 @@ Feast is imported when a `FeatureStore` is made, which takes seconds; importing 
 from __future__ import annotations
 
 import contextlib
-import io
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from features.contract import FeatureContract
 from features.online import CustomerRow, OnlineRows
-from features.population import LoadedView, Population
+from features.population import MATERIALIZE_FIRST, LoadedView, Population
 from features.realtime_features import STATE, VIEW
 from features.snapshot_files import as_of_column, newest_served, snapshot_file, snapshot_times
-from features.store_columns import column, distinct
-from moment.errors import InvalidRequest, InvariantViolation, StepMissing
+from features.store_columns import asked_of, distinct, features_of, in_order, nobody, numbered
+from features.store_session import duckdb_in_utc, quiet
+from moment.errors import StepMissing
 from moment.home import Home
 from moment.progress import SILENT, Step
 
@@ -35,15 +35,6 @@ if TYPE_CHECKING:
 
 BUILD_FIRST = "moment features build"
 APPLY_FIRST = "moment features apply"
-MATERIALIZE_FIRST = "moment features materialize"
-
-_BUSY_SECONDS = 10.0
-
-ROW = "asked_row"
-"""Our own id of an asked row, by which Feast's answer is put back in order."""
-
-MEMORY_LIMIT = "2GB"
-"""For DuckDB, through which Feast reads the snapshots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +108,7 @@ class FeatureStore:
         kept = [*views.values(), realtime_view(self.home)]
         names = {view.name for view in kept}
         gone = [view for view in self._feast.list_feature_views() if view.name not in names]
-        with _quiet():
+        with quiet():
             self._feast.apply([CUSTOMER, PROFILE, *kept, service], objects_to_delete=gone, partial=False)
         self._forget_views()
         # Readers go on while a materialization writes
@@ -150,7 +141,7 @@ class FeatureStore:
         self.refresh()
         self._overwrite_what_goes()
         for name in self._applied_views():
-            with _quiet(), _duckdb_in_utc(self.home):
+            with quiet(), duckdb_in_utc(self.home):
                 self._feast.materialize(at - timedelta(seconds=1), at, feature_views=[name])
             step.advance(1, note=name)
         return at
@@ -190,21 +181,10 @@ class FeatureStore:
         InvariantViolation
             Feast returned other rows or columns than were asked for.
         """
-        import pandas as pd
-
-        asked = pd.DataFrame(
-            {
-                "customer_id": rows["customer_id"].astype(str).to_numpy(),
-                "event_timestamp": pd.to_datetime(rows["at"], utc=True).dt.as_unit("us").array,
-            }
-        )
-        if asked["event_timestamp"].isna().any():
-            raise InvariantViolation("a row has no time; every row needs an `at`")
-        places, wanted = distinct(asked)
+        places, wanted = distinct(asked_of(rows))
         # Feast cannot be asked for nothing
-        found = self._pull(wanted if len(wanted) else pd.DataFrame(_NOBODY))
-        columns = {spec.name: column(found, spec, places) for spec in self.contract}
-        return pd.DataFrame(columns, index=rows.index, columns=list(self.contract.names))
+        found = self._pull(wanted if len(wanted) else nobody())
+        return features_of(found, self.contract, places, rows.index)
 
     def online(self, customer_ids: Sequence[str], now: datetime) -> list[CustomerRow]:
         """Return what is known of each customer, in the order asked; unknown ones are not found.
@@ -257,32 +237,15 @@ class FeatureStore:
         return [None if message is None else message.bytes_val for message in found]
 
     def forget(self, customer_ids: Sequence[str], profile_refs: Sequence[str]) -> int:
-        """Take customers and real-time states out of the online store; return how many rows there were.
-
-        Feast itself cannot: the rows of an entity are found by its serialized key, in every table of the
-        store, and overwritten; the write-ahead log, which still has them, is emptied.
-        """
+        """Take customers and real-time states out of the online store; return how many rows there were."""
         from feast.infra.key_encoding_utils import serialize_entity_key
+
+        from features.erasure import erase_from_online_store
 
         version = self._feast.config.entity_key_serialization_version
         named = [*map(_entity_key, customer_ids), *map(_profile_key, profile_refs)]
-        keys = [(serialize_entity_key(key, version),) for key in named]
-        path = self.home.feast / "online.db"
-        if not path.is_file():
-            return 0
-        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
-            connection.execute("PRAGMA secure_delete=ON")
-            tables = connection.execute(
-                "SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c "
-                "WHERE m.type = 'table' AND c.name = 'entity_key'"
-            ).fetchall()
-            before = connection.total_changes
-            with connection:
-                for (table,) in tables:
-                    connection.executemany(f'DELETE FROM "{table}" WHERE entity_key = ?', keys)  # noqa: S608
-            rows = connection.total_changes - before
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return rows
+        keys = [serialize_entity_key(key, version) for key in named]
+        return erase_from_online_store(self.home.feast / "online.db", keys)
 
     def _overwrite_what_goes(self) -> None:
         """Let Feast's own connection overwrite what it replaces, so that erasing later leaves no copy."""
@@ -319,18 +282,7 @@ class FeatureStore:
             LoadedView(name, snapshot_file(self.home, name, as_of), as_of)
             for name, as_of in self._loaded().items()
         )
-        population = Population(self.contract, views, at)
-        if population.as_of > at:
-            raise InvalidRequest(
-                f"the features online are of {population.as_of:%Y-%m-%dT%H:%M:%SZ}, later than "
-                f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}; take a later time, or load earlier ones with "
-                f"`{MATERIALIZE_FIRST} --until TIME`",
-                code="time-before-features",
-            )
-        gone = [view.name for view in views if not view.file.is_file()]
-        if gone:
-            raise StepMissing(f"the snapshot of {gone[0]} that is online is gone", run=MATERIALIZE_FIRST)
-        return population
+        return Population.online(self.contract, views, at)
 
     def _loaded(self) -> dict[str, datetime]:
         """Return the time that what is online of each view is as of."""
@@ -399,19 +351,13 @@ class FeatureStore:
     def _pull(self, asked: pd.DataFrame) -> pa.Table:
         """Return one row per customer and time asked for, in the order asked."""
         self._applied_views()
-        count = len(asked)
         references = [f"{spec.view}:{spec.name}" for spec in self.contract]
         references += [f"{view}:{as_of_column(view)}" for view in self._by_view]
-        with _quiet(), _duckdb_in_utc(self.home):
+        with quiet(), duckdb_in_utc(self.home):
             found = self._feast.get_historical_features(
-                asked.assign(**{ROW: range(count)}), references, filter_by_created_timestamp=True
-            ).to_arrow()
-        found = found.sort_by(ROW)
-        if found[ROW].to_pylist() != list(range(count)):
-            raise InvariantViolation(
-                f"Feast returned {found.num_rows} rows for {count} asked; none may be lost"
+                numbered(asked), references, filter_by_created_timestamp=True
             )
-        return found
+            return in_order(found.to_arrow(), len(asked))
 
 
 def _configuration(home: Home) -> Any:  # noqa: ANN401 - Feast's RepoConfig
@@ -426,29 +372,6 @@ def _configuration(home: Home) -> Any:  # noqa: ANN401 - Feast's RepoConfig
     for part in ("registry", "online_store"):
         content[part]["path"] = str(home.feast / content[part]["path"])
     return RepoConfig(**content, repo_path=folder)
-
-
-_NOBODY = {"customer_id": [""], "event_timestamp": [datetime(1970, 1, 1, tzinfo=UTC)]}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Feast's own prints and bars out of what a script reads; errors are raised as ever."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
-
-
-@contextlib.contextmanager
-def _duckdb_in_utc(home: Home) -> Iterator[None]:
-    """Bound the DuckDB Feast reads snapshots through, and let it compare instants in UTC wherever it runs."""
-    import ibis
-
-    connection = ibis.get_backend().con
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
-    connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-    connection.execute(f"SET temp_directory = '{str(home.root / 'tmp').replace(chr(39), chr(39) * 2)}'")
-    yield
 
 
 def _entity_key(customer_id: str) -> Any:  # noqa: ANN401 - Feast's message

@@ -1,14 +1,14 @@
-"""What Feast found offline, as columns in the contract's dtypes."""
+"""What Feast is asked offline, and what it found: rows in their order, columns in the contract's dtypes."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.contract import DType, FeatureSpec
+from features.contract import DType, FeatureContract, FeatureSpec
 from features.snapshot_files import as_of_column
 from moment.errors import InvariantViolation
 
@@ -18,11 +18,69 @@ if TYPE_CHECKING:
 
 Places = NDArray[np.intp]
 
+ROW = "asked_row"
+"""Our own id of an asked row, by which Feast's answer is put back in order."""
+
+
+def asked_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what Feast is to be asked of rows with a ``customer_id`` and the time ``at``.
+
+    Raises
+    ------
+    InvariantViolation
+        A row has no time.
+    """
+    import pandas as pd
+
+    asked = pd.DataFrame(
+        {
+            "customer_id": rows["customer_id"].astype(str).to_numpy(),
+            "event_timestamp": pd.to_datetime(rows["at"], utc=True).dt.as_unit("us").array,
+        }
+    )
+    if asked["event_timestamp"].isna().any():
+        raise InvariantViolation("a row has no time; every row needs an `at`")
+    return asked
+
 
 def distinct(asked: pd.DataFrame) -> tuple[Places, pd.DataFrame]:
     """Return each row's place among the distinct rows, and those, in order of appearance."""
     places = asked.groupby(list(asked.columns), sort=False).ngroup()
     return np.asarray(places, dtype=np.intp), asked.drop_duplicates(ignore_index=True)
+
+
+def nobody() -> pd.DataFrame:
+    """Return one row of somebody who is not there."""
+    import pandas as pd
+
+    return pd.DataFrame({"customer_id": [""], "event_timestamp": [datetime(1970, 1, 1, tzinfo=UTC)]})
+
+
+def numbered(asked: pd.DataFrame) -> pd.DataFrame:
+    """Return what is asked, each row with its number."""
+    return asked.assign(**{ROW: range(len(asked))})
+
+
+def in_order(found: pa.Table, count: int) -> pa.Table:
+    """Return what was found in the order in which it was asked.
+
+    Raises
+    ------
+    InvariantViolation
+        It is not one row for each of ``count`` asked.
+    """
+    found = found.sort_by(ROW)
+    if found[ROW].to_pylist() != list(range(count)):
+        raise InvariantViolation(f"Feast returned {found.num_rows} rows for {count} asked; none may be lost")
+    return found
+
+
+def features_of(found: pa.Table, contract: FeatureContract, places: Places, index: pd.Index) -> pd.DataFrame:
+    """Return the contract's columns at places of the rows found; see `column`."""
+    import pandas as pd
+
+    columns = {spec.name: column(found, spec, places) for spec in contract}
+    return pd.DataFrame(columns, index=index, columns=list(contract.names))
 
 
 def column(found: pa.Table, spec: FeatureSpec, places: Places) -> Any:  # noqa: ANN401 - numpy and pandas arrays

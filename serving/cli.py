@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving.catalogue.cli import catalogue
 from serving.commands.batch import batch
 from serving.commands.case import case
+from serving.commands.catalogue import catalogue
 from serving.commands.decisions import decisions
 from serving.commands.erase import erase
 from serving.commands.findings import findings

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -296,8 +296,60 @@ class PartReader(Generic[T]):
         return (self._json if part.startswith(b"{") else self._packed).decode(part)
 
 
+class OpenPart(Protocol):
+    """What is read of an open part."""
+
+    @property
+    def format(self) -> int:
+        """In which format it was written."""
+        ...
+
+
+class _Named(Struct, frozen=True):
+    """What an open part says in every format, those to come among them."""
+
+    decision_id: str
+    format: int
+
+
+Opened = TypeVar("Opened", bound=OpenPart)
+
+
+class OpenReader(PartReader[Opened]):
+    """Reads the open part of stored records, whichever format up to this one it was written in."""
+
+    def decode(self, part: bytes) -> Opened:
+        """Return the open part.
+
+        Raises
+        ------
+        DependencyError
+            A newer Moment wrote it.
+        """
+        try:
+            opened = super().decode(part)
+        except msgspec.ValidationError:
+            _refuse_newer(part)
+            raise
+        if opened.format > FORMAT:
+            _refuse_newer(part)
+        return opened
+
+
+_named_reader = PartReader(_Named)
+
+
+def _refuse_newer(part: bytes) -> None:
+    named = _named_reader.decode(part)
+    if named.format > FORMAT:
+        raise DependencyError(
+            f"decision {named.decision_id} is recorded in format {named.format}, this Moment reads up to "
+            f"{FORMAT}; upgrade Moment"
+        )
+
+
 _encoder = msgspec.msgpack.Encoder()
-_reader = PartReader(DecisionRecord)
+_reader = OpenReader(DecisionRecord)
 _part_reader = PartReader(_PersonalPart)
 _personal_reader = PartReader(Personal)
 
@@ -318,11 +370,6 @@ def load(stored: Sealable) -> DecisionRecord:
         A newer Moment wrote it.
     """
     record = _reader.decode(stored.open)
-    if record.format > FORMAT:
-        raise DependencyError(
-            f"decision {record.decision_id} is recorded in format {record.format}, this Moment reads up to "
-            f"{FORMAT}; upgrade Moment"
-        )
     if stored.personal is None:
         return record
     if record.format < _REQUEST_ID_SEALED:

@@ -113,22 +113,32 @@ def find_recipe(home: Home, model: str, name: str) -> Recipe:
     StepMissing
         There is none: the version was made elsewhere, or by a Moment that kept none.
     DependencyError
-        It cannot be read.
+        It cannot be read, or a newer Moment wrote it.
     """
     file = recipe_file(home, model, name[:_VERSION])
     if not file.is_file():
         raise StepMissing(
             f"how {model} {name[:_VERSION]} was made is not on record here", run=f"moment train {model}"
         )
+    content = file.read_bytes()
     try:
-        recipe = msgspec.json.decode(file.read_bytes(), type=Recipe)
+        _refuse_newer(file, msgspec.json.decode(content, type=_Stated))
+        return msgspec.json.decode(content, type=Recipe)
     except msgspec.MsgspecError as error:
         raise DependencyError(
             f"the recipe {file.name} of {model} cannot be read; restore a backup"
         ) from error
-    if recipe.format > FORMAT:
+
+
+class _Stated(msgspec.Struct, frozen=True):
+    """What a recipe says in every format, those to come among them."""
+
+    format: int
+
+
+def _refuse_newer(file: Path, stated: _Stated) -> None:
+    if stated.format > FORMAT:
         raise DependencyError(
-            f"the recipe {file.name} is of format {recipe.format}, this Moment reads up to {FORMAT}; upgrade "
+            f"the recipe {file.name} is of format {stated.format}, this Moment reads up to {FORMAT}; upgrade "
             "Moment"
         )
-    return recipe

@@ -234,8 +234,14 @@ def _train_propensity(
         from training.pipelines.propensity.pipeline import train as run_pipeline
 
     home, offices = Home.find(), _offices()
-    champion = champion_bundle(offices, home, Model.PROPENSITY)
-    result = run_pipeline(home, settings, catalogue=catalogue, champion=champion, adopt=False)
+    result = run_pipeline(
+        home,
+        settings,
+        catalogue=catalogue,
+        champion=champion_bundle(offices, home, Model.PROPENSITY),
+        segmentation=champion_bundle(offices, home, Model.SEGMENTATION),
+        adopt=False,
+    )
     return result, _enter(home, "propensity", result, about)
 
 

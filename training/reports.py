@@ -94,20 +94,7 @@ def propensity_card(result: PropensityResult) -> str:
             "Calibrated probability that an action is answered within its window, given it is presented to "
             "this customer in this context."
         ),
-        table(
-            ["", "value"],
-            [
-                ["model", f"{result.kind}, bundle `{result.version}`, MLflow version {result.registered}"],
-                ["trained on", _rows_used(result.train)],
-                ["tested on", _rows_used(result.test)],
-                [
-                    "split",
-                    f"{result.split_at:%Y-%m-%d}: windows closed before it train, campaigns after test",
-                ],
-                ["data", f"`{result.data_digest[:12]}` (lake, features and catalogue), seed {result.seed}"],
-                ["approval", "none"],
-            ],
-        ),
+        _made_of(result),
         "## Read first",
         "\n".join(f"- {note}" for note in result.notes),
         "## Out of time",
@@ -126,13 +113,7 @@ def propensity_card(result: PropensityResult) -> str:
         _contenders(result),
         "## Predicted and observed",
         f"{SLICES[SERVED].capitalize()}, in bins of equal expected positives.",
-        table(
-            ["predicted", "observed", "rows"],
-            [
-                [f"{item.predicted:.3%}", f"{item.observed:.3%}", f"{item.rows:,}"]
-                for item in result.reliability
-            ],
-        ),
+        _reliability(result),
         "## By group of actions",
         figures_by_group(result.groups),
         "## Gates",
@@ -143,14 +124,37 @@ def propensity_card(result: PropensityResult) -> str:
         _segments(result),
         "## Most moved features",
         "Population stability index, test period against training period, bins of the training period.",
-        table(
-            ["feature", "PSI"],
-            [[name, interval(value)] for name, value in list(result.drift.items())[:_MOST_MOVED]],
-        ),
+        _drift(result),
         "## Settings",
         table(["setting", "value"], [[name, str(value)] for name, value in result.parameters.items()]),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _made_of(result: PropensityResult) -> str:
+    return table(
+        ["", "value"],
+        [
+            ["model", f"{result.kind}, bundle `{result.version}`, MLflow version {result.registered}"],
+            ["trained on", _rows_used(result.train)],
+            ["tested on", _rows_used(result.test)],
+            ["split", f"{result.split_at:%Y-%m-%d}: windows closed before it train, campaigns after test"],
+            ["data", f"`{result.data_digest[:12]}` (lake, features and catalogue), seed {result.seed}"],
+            ["approval", "none"],
+        ],
+    )
+
+
+def _reliability(result: PropensityResult) -> str:
+    return table(
+        ["predicted", "observed", "rows"],
+        [[f"{one.predicted:.3%}", f"{one.observed:.3%}", f"{one.rows:,}"] for one in result.reliability],
+    )
+
+
+def _drift(result: PropensityResult) -> str:
+    moved = list(result.drift.items())[:_MOST_MOVED]
+    return table(["feature", "PSI"], [[name, interval(value)] for name, value in moved])
 
 
 def figures_by_group(groups: Mapping[str, Evaluation]) -> str:

@@ -33,7 +33,7 @@ from serving.adapters.vault import Vault
 from serving.decision.actions import Action
 from serving.decision.decision import OfferKind
 from serving.decision.values import FeatureState
-from serving.records import FORMAT, PartReader, RecordedValue
+from serving.records import OpenReader, PartReader, RecordedValue
 
 _PAGE = 400
 
@@ -101,7 +101,7 @@ class _PartBefore3(_Person, frozen=True):
     """Records up to format 2 keep the personal part bare."""
 
 
-_open_reader = PartReader(_Opened)
+_open_reader = OpenReader(_Opened)
 _part_reader = PartReader(_Part)
 _before_reader = PartReader(_PartBefore3)
 
@@ -217,7 +217,7 @@ class SqliteDecided:
     def features(self, most: int) -> Iterator[DecidedFeatures]:
         """Yield what the newest decisions behind these offers saw, at most so many."""
         for row in islice(self._rows(newest_first=True), most):
-            person = self._person(row, _open(row))
+            person = self._person(row, _open_reader.decode(row[3]))
             if person is None or person.customer_id is None:
                 continue
             yield DecidedFeatures(
@@ -235,7 +235,7 @@ class SqliteDecided:
                 yield from self._shown_by(row, reports[row[0]])
 
     def _shown_by(self, row: _Row, reports: list[_Report]) -> Iterator[_Shown]:
-        opened = _open(row)
+        opened = _open_reader.decode(row[3])
         of_offer: dict[str, list[_Report]] = defaultdict(list)
         for report in reports:
             of_offer[report.tracking_id].append(report)
@@ -294,16 +294,6 @@ class SqliteDecided:
             return self._readers.get().execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise DependencyError(f"the store of decision records does not answer ({error})") from error
-
-
-def _open(row: _Row) -> _Opened:
-    opened = _open_reader.decode(row[3])
-    if opened.format > FORMAT:
-        raise DependencyError(
-            f"decision {row[0]} is recorded in format {opened.format}, this Moment reads up to {FORMAT}; "
-            "upgrade Moment"
-        )
-    return opened
 
 
 @contextmanager

@@ -125,6 +125,11 @@ def decoded(seq: int, content: bytes) -> Written:
     """Read an entry's text."""
     try:
         return _decoder.decode(content)
+    except msgspec.ValidationError as error:
+        raise DependencyError(
+            f"entry {seq} of the ledger of models says what this Moment does not know; upgrade Moment if a "
+            "newer one wrote it, else restore moment.db from a backup"
+        ) from error
     except msgspec.MsgspecError as error:
         raise broken(f"entry {seq} of the ledger of models cannot be read") from error
 

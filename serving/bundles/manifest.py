@@ -37,6 +37,7 @@ POINTER = "CURRENT"
 _VERSION_LENGTH = 12
 _MAX_FILE_BYTES = 512 * 1024 * 1024
 _MOST_SAID = 80
+_WAY_OUT = "restore the folder or train again"
 _MAX_MANIFEST_BYTES = 1024 * 1024
 
 
@@ -86,7 +87,7 @@ class BundleRefused(DependencyError):
         reason: Refusal,
         detail: str,
         *,
-        way_out: str = "restore the folder or train again",
+        way_out: str = _WAY_OUT,
     ) -> None:
         where = f"bundle {folder.parent.name}/{folder.name}"
         super().__init__(f"{where} refused ({reason}): {detail}; {way_out}")
@@ -221,6 +222,7 @@ def parse_manifest(folder: Path, text: bytes) -> Manifest:
     try:
         data = json.loads(text)
         format_version = int(data["format"])
+        _check_format(folder, format_version)
         stated = str(data["digest"])
         manifest = Manifest(
             model=str(data["model"]),
@@ -232,12 +234,18 @@ def parse_manifest(folder: Path, text: bytes) -> Manifest:
         )
     except UNREADABLE as error:
         raise BundleRefused(folder, Refusal.FORMAT, f"{MANIFEST} cannot be read ({brief(error)})") from error
-    if format_version not in READABLE:
-        detail = f"{MANIFEST} states format {format_version}, this version of Moment reads up to {FORMAT}"
-        raise BundleRefused(folder, Refusal.FORMAT, detail)
     if manifest.digest != stated:
         raise BundleRefused(folder, Refusal.DIGEST, f"{MANIFEST} does not match the digest it states")
     return manifest
+
+
+def _check_format(folder: Path, stated: int) -> None:
+    """Refuse a format this code does not read, before what else such a manifest may say."""
+    if stated in READABLE:
+        return
+    detail = f"{MANIFEST} states format {stated}, this Moment reads up to {FORMAT}"
+    way_out = "upgrade Moment" if stated > FORMAT else _WAY_OUT
+    raise BundleRefused(folder, Refusal.FORMAT, detail, way_out=way_out)
 
 
 def read_files(folder: Path, manifest: Manifest, *, model: str, expected: frozenset[str]) -> dict[str, bytes]:

@@ -1,7 +1,6 @@
 """Reading and checking of the catalogue: actions, treatments, rules and placements in versioned YAML.
 
-``load`` is imported when it is first asked for: ``serving.catalogue.cli`` lives here too, and a command line
-that only prints its help should not wait for numpy and sqlglot.
+``load`` is imported when it is first asked for: who wants a smaller part of this does not wait for sqlglot.
 """
 
 from __future__ import annotations

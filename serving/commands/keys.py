@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from serving.ports import ApiKey, Bounds, Secret
+    from serving.ports import ApiKey, Bounds, Scope, Secret
     from serving.use_cases.keys import NewKey
 
 # Written down here too, so that `--help` imports nothing; a test holds them to be the same
@@ -130,7 +131,7 @@ def create_key(
     from moment.home import Home
     from serving.adapters.identifiers import utc_now
     from serving.bootstrap import open_keys
-    from serving.ports import Role, Scope
+    from serving.ports import Role
     from serving.records import Mode
     from serving.use_cases.keys import create_key as create
     from serving.use_cases.keys import create_personal_key
@@ -140,8 +141,7 @@ def create_key(
     path = None if out_file is None else _key_path(home.keys, out_file or f"{role or mode}.key")
     expires_at = None if expires is None else now + expires
     bounds = _bounds(rate, burst, customers_per_hour)
-    store = open_keys(home)
-    try:
+    with closing(open_keys(home)) as store:
         if person is not None and role is not None:
             new = create_personal_key(
                 store,
@@ -153,22 +153,17 @@ def create_key(
                 bounds=bounds,
             )
         else:
-            named = scopes or ("decisions:write",)
             new = create(
                 store,
                 mode=Mode(str(mode)),
-                scopes=frozenset(Scope) if "all" in named else frozenset(map(Scope, named)),
+                scopes=_scopes(scopes),
                 channel=channel,
                 label=label,
                 now=now,
                 expires_at=expires_at,
                 bounds=bounds,
             )
-    finally:
-        store.close()
-    if path is not None:
-        write_key(path, new.secret)
-    _tell_new(new, path, as_json=as_json)
+    _hand_over(new, path, as_json=as_json)
 
 
 @keys.command("list")
@@ -186,11 +181,8 @@ def list_keys(*, as_json: bool) -> None:
     from serving.adapters.identifiers import utc_now
     from serving.bootstrap import open_keys
 
-    store = open_keys(Home.find())
-    try:
+    with closing(open_keys(Home.find())) as store:
         found = [(key, store.secrets(key.key_id)) for key in store.all()]
-    finally:
-        store.close()
     if as_json:
         click.echo(json.dumps([_as_json(key, secrets) for key, secrets in found], indent=1))
         return
@@ -226,14 +218,9 @@ def rotate_key(key_id: str, grace: timedelta, out_file: str | None, *, as_json: 
 
     home = Home.find()
     path = None if out_file is None else _key_path(home.keys, out_file or f"{key_id}.key")
-    store = open_keys(home)
-    try:
+    with closing(open_keys(home)) as store:
         new = rotate(store, key_id, utc_now(), grace=grace)
-    finally:
-        store.close()
-    if path is not None:
-        write_key(path, new.secret)
-    _tell_new(new, path, as_json=as_json)
+    _hand_over(new, path, as_json=as_json)
 
 
 @keys.command("revoke")
@@ -250,11 +237,8 @@ def revoke_key(key_id: str) -> None:
     from serving.bootstrap import open_keys
     from serving.use_cases.keys import revoke_key as revoke
 
-    store = open_keys(Home.find())
-    try:
+    with closing(open_keys(Home.find())) as store:
         key = revoke(store, key_id, utc_now())
-    finally:
-        store.close()
     click.echo(f"{key.key_id} is revoked; `moment keys create` makes another.")
 
 
@@ -270,6 +254,13 @@ def _check_kind(person: str | None, role: str | None, mode: str | None, *, perso
         raise click.UsageError(
             "say --mode live or --mode test (or --person and --role for a person's own key)"
         )
+
+
+def _scopes(named: Sequence[str]) -> frozenset[Scope]:
+    """Return what a channel's key may do: what is named, decisions where nothing is."""
+    from serving.ports import Scope
+
+    return frozenset(Scope) if "all" in named else frozenset(map(Scope, named or ("decisions:write",)))
 
 
 def _bounds(rate: float | None, burst: int | None, customers_per_hour: int | None) -> Bounds | None:
@@ -301,9 +292,12 @@ def write_key(path: Path, secret: str) -> None:
         file.write(f"{secret}\n")
 
 
-def _tell_new(new: NewKey, path: Path | None, *, as_json: bool) -> None:
+def _hand_over(new: NewKey, path: Path | None, *, as_json: bool) -> None:
+    """Give a new secret to who asked for it, once: in a file where one is named, else on the screen."""
     import json
 
+    if path is not None:
+        write_key(path, new.secret)
     if as_json:
         told = _as_json(new.key, ()) | ({"key": new.secret} if path is None else {"file": str(path)})
         click.echo(json.dumps(told, indent=1))

@@ -13,6 +13,7 @@ from moment.errors import StepMissing
 from moment.home import Home
 from serving.bundles import BundleRefused, Manifest, current, read_manifest, versions
 from serving.lifecycle import Book, Finding, Model, State, StopKind, Version
+from serving.lifecycle.endings import ending
 
 _HEADLINE = {
     "auc": "AUC",
@@ -113,12 +114,9 @@ def warnings(home: Home, book: Book, version: Version, now: datetime) -> Iterato
 
 
 def _of_a_champion(book: Book, version: Version, now: datetime) -> Iterator[str]:
-    if version in book.ending(now) and version.approval is not None:
-        ends = version.approval.expires_at
-        if version.approval.holds(now):
-            yield f"its approval ends in {_days(ends - now)} days, on {ends:%Y-%m-%d}"
-        else:
-            yield f"its approval ended on {ends:%Y-%m-%d}: answers say `approval: expired`"
+    said = ending(book, version, now)
+    if said is not None:
+        yield said
     for stop in book.stops.values():
         if stop.kind is StopKind.MODEL and stop.name == version.model:
             yield f"the model is stopped ({stop.stop_id}): {stop.reason}"

@@ -1,8 +1,8 @@
 """The life of a model version: states, acts and the rules between them. Pure: no clock, no store.
 
 ``acts`` are what people and the machine do, ``versions`` and ``book`` what all acts together come to,
-``rules`` say which act may follow, ``gates`` are the numbers a version must reach, ``endings`` what to warn
-of. The ledger that keeps the acts is a port.
+``naming`` is what a version is called, ``rules`` say which act may follow, ``gates`` are the numbers a
+version must reach, ``endings`` what to warn of. The ledger that keeps the acts is a port.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -26,10 +26,7 @@ from serving.lifecycle.acts import (
 )
 from serving.lifecycle.versions import Approval, Version, Written, after
 
-__all__ = ["ALERT_AHEAD", "Approval", "Book", "Finding", "Stop", "Version", "Written"]
-
-ALERT_AHEAD = timedelta(days=30)
-"""How long before an approval ends it is said."""
+__all__ = ["Approval", "Book", "Finding", "Stop", "Version", "Written"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -150,15 +147,6 @@ class Book:
     def held_back(self, version: Version) -> tuple[Finding, ...]:
         """Return the open findings for which a version may not be promoted."""
         return tuple(one for one in self.findings.values() if one.holds_back(version))
-
-    def ending(self, now: datetime) -> tuple[Version, ...]:
-        """Return champions whose approval ends within 30 days, or has ended."""
-        found = (self.champion(model) for model in Model)
-        return tuple(
-            one
-            for one in found
-            if one is not None and one.approval is not None and not one.approval.holds(now + ALERT_AHEAD)
-        )
 
     def after(self, entry: Written) -> Book:
         """Return the book with one act more. It is believed: `rules.check` says whether it may be."""

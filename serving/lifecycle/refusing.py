@@ -65,8 +65,3 @@ def version_of(book: Book, act: OfVersion) -> Version:
     if version is None:
         raise unknown(act.model, act.digest)
     return version
-
-
-def named(version: Version) -> str:
-    """Return what a version is called in a message."""
-    return f"{version.model} {version.version}"

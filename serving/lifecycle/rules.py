@@ -30,11 +30,11 @@ from serving.lifecycle.acts import (
 )
 from serving.lifecycle.book import Book, Stop, Version
 from serving.lifecycle.gates import Verdict
+from serving.lifecycle.naming import named
 from serving.lifecycle.refusing import (
     MAKERS,
     OPERATIONS,
     RISK,
-    named,
     refused,
     require,
     require_charge,

@@ -52,6 +52,20 @@ def policy_of(home: Home, version: Version) -> PolicyBundle:
     return open_policy(folder_of(home, version))
 
 
+def champion_policy(home: Home) -> PolicyBundle | None:
+    """Open the decision policy that the ledger names champion; None where it names none.
+
+    A home that has no ledger yet is left as it is.
+    """
+    from serving.life_room import open_life
+
+    if not home.database.is_file():
+        return None
+    with open_life(home) as life:
+        champion = life.book().champion(Model.NEXT_BEST_ACTION)
+    return None if champion is None else policy_of(home, champion)
+
+
 def live_catalogue(home: Home, book: Book, columns: Mapping[str, Column] | None = None) -> Catalogue:
     """Return the catalogue that decides: the champion's, or the one of the settings where there is none."""
     champion = book.champion(Model.NEXT_BEST_ACTION)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,14 +37,12 @@ from serving.lifecycle import (
     check,
 )
 from serving.lifecycle.acts import AnyAct
+from serving.lifecycle.naming import find
 from serving.ports import Clock
 from serving.ports.life import LifeLedger, Signer
 
 if TYPE_CHECKING:
     from serving.bundles import Manifest
-
-_SHORTEST = 4
-"""Digits of a digest that are taken for a version."""
 
 
 class Life:
@@ -378,22 +375,6 @@ class Life:
     @staticmethod
     def _of(model: Model, digest: str, book: Book) -> Version:
         return book.versions[model, digest]
-
-
-def find(book: Book, model: Model, version: str) -> Version:
-    """Return the one version of a book whose digest begins like this; see `Life.find`."""
-    known = book.of_model(model)
-    wanted = version.strip().lower()
-    found = [one for one in known if len(wanted) >= _SHORTEST and one.digest.startswith(wanted)]
-    if len(found) == 1:
-        return found[0]
-    names = [one.version for one in found or known]
-    near = names if found else get_close_matches(wanted, names, n=3, cutoff=0.4) or names[-3:]
-    what = f"more than one version {version}" if found else f"no version {version}"
-    hint = f": {', '.join(near)}" if near else ""
-    raise InvalidRequest(
-        f"{model} has {what}{hint}; `moment models list` shows them", code="unknown-version", field=None
-    )
 
 
 def _judged(model: Model, digest: str, gates: Sequence[GateVerdict], reason: str) -> Judged:

@@ -136,25 +136,8 @@ class CalibratedContender(ClassifierMixin, BaseEstimator):
         FrameError
             What is wrong with the frame, the labels or the arguments, in one line.
         """
-        frame = as_frame(X)
-        validate_data(self, X, skip_check_array=True)
-        _refuse_empty(frame)
-        labels = self._labels(y, len(frame))
-        self.columns_ = learn_columns(frame)
-        weight = _weights(sample_weight, len(frame))
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        rows = FitRows(
-            encode(frame, self.columns_), labels, weight, self._folds(labels, time, label_time, seed), seed
-        )
-        self.fallback_reason_ = self._too_little(rows)
-        if self.fallback_reason_:
-            warnings.warn(
-                f"{self.fallback_reason_}; answering the prior rate", FewPositivesWarning, stacklevel=2
-            )
-            self._fall_back(constant_model(self.columns_, prior_margin(labels, weight)))
-            self.out_of_fold_ = np.full(len(labels), np.nan)
-        else:
-            self.out_of_fold_ = self._learn(rows)
+        rows = self._checked(X, y, sample_weight, time, label_time)
+        self.out_of_fold_ = self._learned(rows)
         self._calibrate(rows, _names(group, "group", rows), _names(action, "action", rows), calibration_mask)
         return self
 
@@ -232,6 +215,34 @@ class CalibratedContender(ClassifierMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+    def _checked(
+        self,
+        X: Table,  # noqa: N803
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        time: ArrayLike | None,
+        label_time: ArrayLike | None,
+    ) -> FitRows:
+        """Return the rows to learn from, their columns and classes learned."""
+        frame = as_frame(X)
+        validate_data(self, X, skip_check_array=True)
+        _refuse_empty(frame)
+        labels = self._labels(y, len(frame))
+        self.columns_ = learn_columns(frame)
+        weight = _weights(sample_weight, len(frame))
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        matrix = encode(frame, self.columns_)
+        return FitRows(matrix, labels, weight, self._folds(labels, time, label_time, seed), seed)
+
+    def _learned(self, rows: FitRows) -> FloatArray:
+        """Fit, or fall back to the prior rate, and return out-of-fold margins (n_rows,)."""
+        self.fallback_reason_ = self._too_little(rows)
+        if not self.fallback_reason_:
+            return self._learn(rows)
+        warnings.warn(f"{self.fallback_reason_}; answering the prior rate", FewPositivesWarning, stacklevel=3)
+        self._fall_back(constant_model(self.columns_, prior_margin(rows.y, rows.weight)))
+        return np.full(len(rows.y), np.nan)
 
     def _labels(self, y: ArrayLike | None, rows: int) -> NDArray[np.int8]:
         if y is None:

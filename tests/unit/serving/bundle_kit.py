@@ -107,14 +107,14 @@ def content(kind: Kind = Kind.XGBOOST, seed: int = 0) -> PropensityContent:
     return PropensityContent(kind, model, LAYOUT, CONTRACT, CALIBRATION, golden(), LIBRARIES)
 
 
-def segmentation(bundles: Path) -> Path:
+def segmentation(bundles: Path, second: str = "Large families") -> Path:
     model = Personas(
         axes=(
             Axis("spend", fill=10.0, log=True, center=3.0, scale=1.0),
             Axis("size", weight=0.5, categories=LEVELS),
         ),
         centres=((-1.0, 0.5, 0.0, 0.0), (1.5, 0.0, 0.0, 0.5)),
-        personas=(Persona("Small baskets", 0.6, 60, ("low spend",)), Persona("Large families", 0.4, 40)),
+        personas=(Persona("Small baskets", 0.6, 60, ("low spend",)), Persona(second, 0.4, 40)),
     )
     customers: list[dict[str, FeatureValue]] = [
         {"spend": 4.0, "size": "small"},

@@ -29,9 +29,9 @@ def test_an_approval_that_ends_is_in_the_log_once_a_day(
     name = f"propensity {version.version}"
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [one.partition(";")[0] for one in said] == [
-        f"the approval of {name} ends within 29 days, on 2027-05-04",
-        f"the approval of {name} ends within 28 days, on 2027-05-04",
-        f"the approval of {name} ended on 2027-05-04, it serves on",
+        f"{name}: its approval ends within 29 days, on 2027-05-04",
+        f"{name}: its approval ends within 28 days, on 2027-05-04",
+        f"{name}: its approval ended on 2027-05-04, it serves on",
     ]
 
 

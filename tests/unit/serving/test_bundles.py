@@ -252,7 +252,8 @@ def test_golden_predictions_include_missing_values(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": 3}, "reads up to 2"),
+        ({"format": 3}, "states format 3, this Moment reads up to 2; upgrade Moment$"),
+        ({"format": 0}, "states format 0, this Moment reads up to 2; restore the folder or train again$"),
         ({"kind": "pickle"}, "unknown kind"),
         ({"model": "segmentation"}, "holds a segmentation model"),
     ],
@@ -264,6 +265,12 @@ def test_what_this_version_cannot_read_is_refused(
     with pytest.raises(BundleRefused, match=said) as caught:
         open_propensity(folder)
     assert caught.value.reason is Refusal.FORMAT
+
+
+def test_a_manifest_of_a_newer_moment_asks_for_an_upgrade_whatever_else_it_says(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"format": 3, "files": ["listed otherwise"]}')
+    with pytest.raises(BundleRefused, match=r"states format 3.*; upgrade Moment$"):
+        open_propensity(folder)
 
 
 def test_a_layout_of_other_columns_is_refused(folder: Path) -> None:

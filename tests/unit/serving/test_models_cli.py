@@ -104,7 +104,11 @@ def test_a_version_is_accepted_approved_promoted_and_rolled_back_by_commands(hom
     lines = {line["version"]: line for line in json.loads(said("models", "list", "--json"))}
     champion = lines[second.version]
     assert (champion["state"], champion["approval"], champion["days_left"]) == ("champion", "approved", 20)
-    assert any("approval ends in 20 days" in warning for warning in champion["warnings"])
+    approve = f"`moment models approve propensity {second.version}`"
+    assert [one.rpartition(", on ")[0] for one in champion["warnings"]] == [
+        "its approval ends within 20 days"
+    ]
+    assert champion["warnings"][0].endswith(approve)
     assert lines[first.version]["state"] == "former"
 
     shown = said("models", "show", "propensity")

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from moment.errors import ConfigurationError, InvalidRequest
 from moment.home import Home
 from serving.bootstrap import PACKAGED_CATALOGUE
+from serving.bundles import BundleRefused, Refusal
 from serving.catalogue.golden import golden_beside
 from serving.cli import cli as serving_cli
 from serving.commands.models import models
@@ -122,3 +123,43 @@ def test_a_wrong_catalogue_becomes_no_version(home: Home, file: Path) -> None:
     done = run("catalogue", "submit", str(file), "--reason", "x")
     assert isinstance(done.exception, ConfigurationError)
     assert not (home.bundles / NBA).exists()
+
+
+@pytest.fixture
+def decides(home: Home, file: Path) -> Path:
+    """Return the bundle of a catalogue in euros that decides, by the machine's word."""
+    file.write_text(file.read_text("utf-8").replace("currency: USD", "currency: EUR"), "utf-8")
+    said("catalogue", "submit", str(file), "--reason", "euros")
+    with open_life(home) as life:
+        (version,) = life.book().of_model(NBA)
+        life.install(NBA, version.digest, reason="the first one")
+        return life.folder(version)
+
+
+def test_without_a_file_what_decides_is_checked(decides: Path) -> None:
+    told = said("catalogue", "check")
+    assert told.startswith(
+        f"next-best-action {decides.name}, the champion, is sound: 158 actions in 12 groups"
+    )
+    assert "Its 20 golden decisions come out as written." in told
+    assert "Next: `moment catalogue show`.\n" in told
+    scripted = json.loads(said("catalogue", "check", "--json"))
+    assert (scripted["sound"], scripted["golden_decisions"]) == (True, 20)
+
+
+def test_without_a_file_what_decides_is_shown_whatever_the_environment_names(
+    decides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOMENT_CATALOGUE", str(PACKAGED_CATALOGUE))
+    shown = run("catalogue", "show", "--json")
+    assert json.loads(shown.stdout)["currency"] == "EUR"
+    assert shown.stderr == f"This is next-best-action {decides.name}, the champion, as it decides.\n"
+    named = run("catalogue", "show", str(PACKAGED_CATALOGUE), "--json")
+    assert (json.loads(named.stdout)["currency"], named.stderr) == ("USD", "")
+
+
+def test_a_champion_that_is_not_whole_is_not_passed_over(decides: Path) -> None:
+    (decides / "catalogue.yaml").write_text("")
+    done = run("catalogue", "check")
+    assert isinstance(done.exception, BundleRefused)
+    assert done.exception.reason is Refusal.DIGEST

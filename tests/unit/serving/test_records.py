@@ -69,3 +69,19 @@ def test_what_stands_in_json_reads_as_what_is_written_now() -> None:
 def test_a_record_of_a_newer_moment_is_not_read_by_halves() -> None:
     with pytest.raises(DependencyError, match=f"format {FORMAT + 1}, this Moment reads up to {FORMAT}"):
         load(stored(format=FORMAT + 1))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"profile": "known to the newer one only"}, {"seed": "a word now"}, {"decided_at": [2026, 1]}]
+)
+def test_what_a_newer_moment_writes_otherwise_asks_for_an_upgrade_too(changes: dict[str, object]) -> None:
+    newer = stored(format=FORMAT + 2, **changes)
+    formats = f"format {FORMAT + 2}, this Moment reads up to {FORMAT}"
+    for one in (newer, Sealable(msgspec.msgpack.encode(msgspec.json.decode(newer.open)), newer.personal)):
+        with pytest.raises(DependencyError, match=f"^decision decision-1 .* {formats}; upgrade Moment$"):
+            load(one)
+
+
+def test_what_is_wrong_in_a_record_of_today_is_not_blamed_on_a_newer_moment() -> None:
+    with pytest.raises(msgspec.ValidationError, match="profile"):
+        load(stored(profile="no such kind"))

@@ -14,11 +14,13 @@ from moment.home import Home
 from moment.progress import step
 from serving.bundles import (
     About,
+    BundleRefused,
     PropensityBundle,
     SegmentationBundle,
     make_current,
     open_current_segmentation,
     open_propensity,
+    open_segmentation,
     write_propensity,
 )
 from training import reports
@@ -26,14 +28,14 @@ from training.evaluation.report import Metric
 from training.gates import gate_metrics, gate_tags
 from training.pipelines.propensity import fitting, reproducing
 from training.pipelines.propensity.bundling import content_of
-from training.pipelines.propensity.fitting import Measured
+from training.pipelines.propensity.fitting import Measured, Part
 from training.pipelines.propensity.judging import Case, judge
 from training.pipelines.propensity.result import HEADLINE, SERVED, SLICES, PropensityResult
 from training.pipelines.propensity.settings import PropensitySettings
 from training.pipelines.propensity.summary import Published, flat_metrics, notes, summarize
 from training.pipelines.propensity.training_set import TrainingSet, training_set
 from training.plots import drift_plot, gains_plot, gates_plot, intervals_plot, lift_plot, reliability_plot
-from training.registry import describe, register
+from training.registry import Registered, describe, register
 from training.tracking import Data, Run, run
 
 MODEL = "propensity"
@@ -50,6 +52,7 @@ def train(
     *,
     catalogue: Path | None = None,
     champion: Path | None = None,
+    segmentation: Path | None = None,
     adopt: bool = True,
     reason: str = "",
 ) -> PropensityResult:
@@ -67,6 +70,9 @@ def train(
         The catalogue whose actions were presented; None for the one that comes with Moment.
     champion
         Bundle of the model that serves, to compare with; None: there is none.
+    segmentation
+        Bundle of the personas that serve, to look at segment by segment; None, or one that is not what it
+        says it is: the last good one here, where there is one.
     adopt
         Make the bundle the current one at once: for use without a ledger.
     reason
@@ -86,40 +92,48 @@ def train(
     train_part, test_part = fitting.part(data, data.split.train), fitting.part(data, data.split.test)
     with run(home, MODEL, name=f"seed {settings.seed}, data {data.digest[:12]}") as record:
         record.tags({"moment.reason": reason or "hand"})
-        fitted = fitting.fit(train_part, settings)
-        with step("Choose a contender and measure it out of time"):
-            selection = fitting.choose(train_part, fitted, settings)
-            measured = fitting.measure(fitted, selection, test_part, settings)
-        with step("Write, verify and register the bundle"):
-            bundle = _bundle(home, data, measured, settings, run_id=record.run_id)
-            registered = register(home, bundle.folder)
-            reproducing.keep(
-                home,
-                data,
-                winner=measured.winner,
-                kind=measured.kind,
-                settings=settings,
-                bundle=bundle,
-            )
-            published = Published(bundle, record.run_id, registered.number)
-        case = Case(data, train_part, measured, bundle, champion, _segmentation(home))
+        measured = _measured(train_part, test_part, settings)
+        published = _published(home, data, measured, settings, run_id=record.run_id)
+        personas = _segmentation(home, segmentation)
+        case = Case(data, train_part, measured, published.bundle, champion, personas)
         judged = judge(case, settings)
         with step("Write the report"):
-            result = replace(
-                summarize(case, judged, settings, published),
-                seconds=round(time.monotonic() - started, 1),
-            )
-            card = reports.propensity_card(result)
-            describe(home, registered, card)
-            _record(record, data, result, settings, card)
-            reports.write_report(home.reports, MODEL, card, result)
+            told = summarize(case, judged, settings, published)
+            result = replace(told, seconds=round(time.monotonic() - started, 1))
+            _report(home, record, data, result, settings)
         if adopt:
-            make_current(bundle.folder)
+            make_current(published.bundle.folder)
     return result
 
 
-def _segmentation(home: Home) -> SegmentationBundle | None:
-    """Return the current personas; None where there are none, or none that can be trusted."""
+def _measured(train_part: Part, test_part: Part, settings: PropensitySettings) -> Measured:
+    """Fit the contenders, choose one by the training rows alone, and measure them all on the test."""
+    fitted = fitting.fit(train_part, settings)
+    with step("Choose a contender and measure it out of time"):
+        selection = fitting.choose(train_part, fitted, settings)
+        return fitting.measure(fitted, selection, test_part, settings)
+
+
+def _published(
+    home: Home, data: TrainingSet, measured: Measured, settings: PropensitySettings, *, run_id: str
+) -> Published:
+    """Bundle and register the winner, and keep what it takes to make it again."""
+    with step("Write, verify and register the bundle"):
+        bundle = _bundle(home, data, measured, settings, run_id=run_id)
+        registered = register(home, bundle.folder)
+        reproducing.keep(
+            home, data, winner=measured.winner, kind=measured.kind, settings=settings, bundle=bundle
+        )
+    return Published(bundle, run_id, registered.number)
+
+
+def _segmentation(home: Home, champion: Path | None) -> SegmentationBundle | None:
+    """Return the champion's personas, else the last good ones here; None where none can be trusted."""
+    try:
+        if champion is not None:
+            return open_segmentation(champion)
+    except BundleRefused:
+        pass
     try:
         return open_current_segmentation(home.bundles)
     except DependencyError:
@@ -150,6 +164,16 @@ def _bundle(
             f"is {SCORE_TOLERANCE:.0e}; it was not made current"
         )
     return bundle
+
+
+def _report(
+    home: Home, record: Run, data: TrainingSet, result: PropensityResult, settings: PropensitySettings
+) -> None:
+    """Write the model card to where people look: the registry, the run, and the home's reports."""
+    card = reports.propensity_card(result)
+    describe(home, Registered(MODEL, result.registered), card)
+    _record(record, data, result, settings, card)
+    reports.write_report(home.reports, MODEL, card, result)
 
 
 def _record(

@@ -26,7 +26,7 @@ from training.pipelines.segmentation.judging import Case, judge
 from training.pipelines.segmentation.result import SegmentationResult
 from training.pipelines.segmentation.settings import SegmentationSettings
 from training.plots import gates_plot, intervals_plot, personas_plot
-from training.registry import describe, register
+from training.registry import Registered, describe, register
 from training.tracking import Data, Run, run
 
 MODEL = "segmentation"
@@ -92,26 +92,10 @@ def train(
         record.tags({"moment.reason": reason or "hand"})
         with step(f"Find personas among {len(customers.now):,} customers"):
             model = _model(settings).fit(customers.now)
-        with step("Write, verify and register the bundle"):
-            draft = _summarize(customers, model, settings, store)
-            about = About(
-                created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                run_id=record.run_id,
-                metrics=_metrics(draft),
-                notes=draft.notes,
-                data_digest=customers.digest,
-            )
-            bundle = _bundle(home, customers, model, store, about)
-            registered = register(home, bundle.folder)
-            reproducing.keep(
-                home,
-                customers.identities,
-                customers.now,
-                model=model,
-                settings=settings,
-                bundle=bundle,
-                data_digest=customers.digest,
-            )
+        draft = _summarize(customers, model, settings, store)
+        bundle, registered = _published(
+            home, customers, model, settings, store=store, draft=draft, run_id=record.run_id
+        )
         gates = judge(Case(model, customers.now, customers.asked, draft.stayed, bundle, champion), settings)
         with step("Write the report"):
             result = replace(
@@ -124,10 +108,7 @@ def train(
                 registered=registered.number,
                 seconds=round(time.monotonic() - started, 1),
             )
-            card = reports.segmentation_card(result)
-            describe(home, registered, card)
-            _record(record, customers, settings, result, card)
-            reports.write_report(home.reports, MODEL, card, result)
+            _report(home, record, customers, result, settings)
         if adopt:
             make_current(bundle.folder)
     return result
@@ -240,6 +221,39 @@ def _notes(model: SegmentationModel, leaking: tuple[str, ...]) -> tuple[str, ...
     return tuple(said)
 
 
+def _published(
+    home: Home,
+    customers: _Customers,
+    model: SegmentationModel,
+    settings: SegmentationSettings,
+    *,
+    store: FeatureStore,
+    draft: SegmentationResult,
+    run_id: str,
+) -> tuple[SegmentationBundle, Registered]:
+    """Bundle and register the personas, and keep what it takes to make them again."""
+    with step("Write, verify and register the bundle"):
+        about = About(
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            run_id=run_id,
+            metrics=_metrics(draft),
+            notes=draft.notes,
+            data_digest=customers.digest,
+        )
+        bundle = _bundle(home, customers, model, store, about)
+        registered = register(home, bundle.folder)
+        reproducing.keep(
+            home,
+            customers.identities,
+            customers.now,
+            model=model,
+            settings=settings,
+            bundle=bundle,
+            data_digest=customers.digest,
+        )
+    return bundle, registered
+
+
 def _bundle(
     home: Home,
     customers: _Customers,
@@ -279,6 +293,20 @@ def _metrics(result: SegmentationResult) -> dict[str, float]:
             f"personas {count}/stability_high": value.high,
         }
     return flat | {f"persona {item.name}/share": item.share for item in result.personas}
+
+
+def _report(
+    home: Home,
+    record: Run,
+    customers: _Customers,
+    result: SegmentationResult,
+    settings: SegmentationSettings,
+) -> None:
+    """Write the card to where people look: the registry, the run, and the home's reports."""
+    card = reports.segmentation_card(result)
+    describe(home, Registered(MODEL, result.registered), card)
+    _record(record, customers, settings, result, card)
+    reports.write_report(home.reports, MODEL, card, result)
 
 
 def _record(

@@ -35,6 +35,7 @@ from tests.unit.serving.life_kit import MACHINE, NOW, PASSED, UNSURE, Clock, per
 DIGEST = "a" * 64
 CHANGE = "UPDATE life_entries SET content = {} WHERE seq = 2"
 REPLACED = "replace(content, 'a2', 'b2')"
+NEWER = "entry 2 of the ledger of models says what this Moment does not know; upgrade Moment if a newer one"
 SWAP = ";".join(
     f"UPDATE life_entries SET seq = {to} WHERE seq = {seq}" for seq, to in ((2, 9), (3, 2), (9, 3))
 )
@@ -226,6 +227,7 @@ class TestTampering:
             (CHANGE.format(f"CAST({REPLACED} AS BLOB)"), "entry 2 .* was changed"),
             (CHANGE.format(REPLACED), "entry 2 .* was changed"),
             ("UPDATE life_entries SET content = x'7b' WHERE seq = 2", "entry 2 .* cannot be read"),
+            (CHANGE.format("CAST(replace(content, 'stopped', 'paused') AS BLOB)"), NEWER),
             ("UPDATE life_entries SET digest = randomblob(32) WHERE seq = 2", "entry 2"),
             ("UPDATE life_entries SET previous = randomblob(32) WHERE seq = 2", "before entry 2"),
             ("UPDATE life_entries SET signature = randomblob(64) WHERE seq = 2", "entry 2 .* no signature"),

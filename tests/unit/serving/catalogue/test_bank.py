@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import serving.catalogue
 from serving.catalogue import load
-from serving.catalogue.cli import catalogue as command
+from serving.commands.catalogue import catalogue as command
 from serving.decision.actions import Action, LawfulBasis, Treatment
 from serving.decision.catalogue import Catalogue
 from serving.decision.contact import CoolOff, Limit, QuietHours, Suppression

@@ -10,8 +10,8 @@ import yaml
 from click.testing import CliRunner
 
 from serving.catalogue import load
-from serving.catalogue.cli import catalogue
 from serving.catalogue.diff import Change, FieldChange, differences, lines_of
+from serving.commands.catalogue import catalogue
 from serving.decision.catalogue import Catalogue
 from tests.unit.serving.catalogue.whole import WHOLE
 

@@ -194,11 +194,11 @@ class TestApproval:
         assert warnings(house.life.book(), NOW + timedelta(days=59)) == ()
         soon = warnings(house.life.book(), NOW + timedelta(days=70, hours=1))
         assert soon == (
-            f"the approval of {name} ends within 20 days, on 2026-08-02; `moment models approve {name}`",
+            f"{name}: its approval ends within 20 days, on 2026-08-02; `moment models approve {name}`",
         )
         house.clock.forward(days=91)
         (ended,) = warnings(house.life.book(), house.clock())
-        assert ended.startswith(f"the approval of {name} ended on 2026-08-02, it serves on")
+        assert ended.startswith(f"{name}: its approval ended on 2026-08-02, it serves on")
         assert house.life.book().champion(PROPENSITY) == made
         renewed = approve(house, made, house.ada)
         assert (renewed.state, renewed.approved(house.clock())) == (State.CHAMPION, "approved")
@@ -311,7 +311,7 @@ class TestTheMachine:
         house.life.install(*key(made), reason="demo")
         house.candidate("2")
         (line,) = warnings(house.life.book(), NOW)
-        assert line.startswith(f"propensity {made.version} serves without an approval")
+        assert line.startswith(f"propensity {made.version}: it serves without an approval")
 
     def test_it_rolls_back_only_what_is_its_own(self, house: House) -> None:
         first, second = (house.challenger(one, by=MACHINE) for one in "12")

@@ -6,16 +6,26 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 import serving.catalogue
 from moment.errors import ConfigurationError
+from moment.home import Home
 from serving.catalogue import load
-from serving.catalogue.cli import catalogue
 from serving.catalogue.show import action_lines, catalogue_lines
 from serving.catalogue.view import catalogue_view
+from serving.commands.catalogue import catalogue
 from tests.unit.serving.catalogue.test_loading import TEN_MISTAKES, written
 from tests.unit.serving.catalogue.whole import WHOLE
+
+
+@pytest.fixture(autouse=True)
+def no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home where nothing was ever submitted."""
+    monkeypatch.setenv("MOMENT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MOMENT_CATALOGUE", raising=False)
+    return Home.find()
 
 
 def test_check_of_the_packaged_catalogue_says_it_is_sound() -> None:
@@ -219,3 +229,15 @@ def test_show_for_scripts_holds_everything() -> None:
 
     assert len(told["actions"]) == 158
     assert {"action_id", "rules", "treatments", "attributes"} <= set(told["actions"][0])
+
+
+def test_without_a_file_and_without_a_ledger_nothing_is_made(no_ledger: Home) -> None:
+    assert CliRunner().invoke(catalogue, ["show"]).exit_code == 0
+    assert not no_ledger.root.exists()
+
+
+def test_without_a_file_it_is_the_one_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOMENT_CATALOGUE", str(written(WHOLE, tmp_path)))
+    assert CliRunner().invoke(catalogue, ["show"]).stdout.startswith("bank: 4 actions")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from serving.bundles import PolicyBundle
     from serving.decision.actions import Action
     from serving.decision.catalogue import Catalogue
     from serving.decision.columns import Column
 
-_PACKAGED = Path(__file__).parent / "examples" / "groceries.yaml"
 _PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FILE = click.argument("file", type=_PATH, envvar="MOMENT_CATALOGUE", default=_PACKAGED)
+_FILE = click.argument("file", type=_PATH, envvar="MOMENT_CATALOGUE", required=False)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 _SAME, _DIFFERENT = 0, 1
 _LISTED = 6
@@ -27,6 +29,43 @@ class _Trouble(click.ClickException):
     """Nothing can be compared; as of ``diff``, 2 is neither "same" nor "different"."""
 
     exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The catalogue that is asked about.
+
+    Parameters
+    ----------
+    file, golden
+        Where it and its golden decisions lie; None for golden decisions it has not.
+    name
+        What people know it by.
+    champion
+        The version it is of, where no file was named and the ledger has a champion.
+    """
+
+    file: Path
+    golden: Path | None
+    name: str
+    champion: PolicyBundle | None = None
+
+    @classmethod
+    def of_file(cls, file: Path) -> _Asked:
+        """Return the catalogue in a file, its golden decisions beside it."""
+        from serving.catalogue.golden import golden_beside
+
+        beside = golden_beside(file)
+        return cls(file, beside if beside.is_file() else None, file.name)
+
+    @classmethod
+    def of_champion(cls, policy: PolicyBundle) -> _Asked:
+        """Return the catalogue of the version that decides."""
+        from serving.bundles.policy import CATALOGUE_FILE, GOLDEN_FILE
+
+        golden = policy.folder / GOLDEN_FILE if policy.golden else None
+        name = f"{policy.manifest.model} {policy.version}, the champion,"
+        return cls(policy.folder / CATALOGUE_FILE, golden, name, policy)
 
 
 @click.group()
@@ -43,11 +82,12 @@ def catalogue() -> None:
 @catalogue.command()
 @_FILE
 @_JSON
-def check(file: Path, *, as_json: bool) -> None:
+def check(file: Path | None, *, as_json: bool) -> None:
     """Tell every mistake in FILE at once: line, action, what is wrong, and the nearest name.
 
-    FILE is the catalogue in use (MOMENT_CATALOGUE, else the packaged groceries) unless given. Where golden
-    decisions stand beside it, in NAME.golden.yaml, they must come out as they are written.
+    FILE is the catalogue in use unless given: the ledger's champion, else MOMENT_CATALOGUE, else the packaged
+    groceries. Where golden decisions stand beside it, in NAME.golden.yaml, they must come out as they are
+    written.
 
     \b
     Example:
@@ -56,9 +96,10 @@ def check(file: Path, *, as_json: bool) -> None:
     from moment.errors import ConfigurationError
     from serving.catalogue.show import summary
 
+    asked = _asked(file)
     try:
-        found = _load(file)
-        golden = _held(file, found)
+        found = _load(asked.file)
+        golden = _held(asked.golden, found)
     except ConfigurationError as error:
         if not as_json:
             raise
@@ -79,23 +120,27 @@ def check(file: Path, *, as_json: bool) -> None:
             )
         )
         return
-    click.echo(f"{file.name} is sound: {summary(found)}.")
+    click.echo(f"{asked.name} is sound: {summary(found)}.")
     if golden:
         click.echo(f"Its {golden} golden decisions come out as written.")
     if lacking:
         more = f" and {len(lacking) - _LISTED} more" if len(lacking) > _LISTED else ""
         listed = ", ".join(lacking[:_LISTED])
         click.echo(f"Not features yet, so a service refuses it: {listed}{more}.", err=True)
-    serve = "" if lacking else f", or `MOMENT_CATALOGUE={file} moment serve`"
-    click.echo(f"Next: `{_show_command(file)}`{serve}.", err=True)
+    named = "" if asked.champion or file is None else f" {file}"
+    serve = "" if asked.champion or lacking else f", or `MOMENT_CATALOGUE={asked.file} moment serve`"
+    click.echo(f"Next: `moment catalogue show{named}`{serve}.", err=True)
 
 
 @catalogue.command()
 @_FILE
 @click.option("--action", "action_id", help="Show this action whole.")
 @_JSON
-def show(file: Path, *, action_id: str | None, as_json: bool) -> None:
+def show(file: Path | None, *, action_id: str | None, as_json: bool) -> None:
     """Show what FILE offers where, under which policies.
+
+    FILE is the catalogue in use unless given: the ledger's champion, else MOMENT_CATALOGUE, else the packaged
+    groceries.
 
     \b
     Examples:
@@ -105,7 +150,12 @@ def show(file: Path, *, action_id: str | None, as_json: bool) -> None:
     from serving.catalogue.show import action_lines, catalogue_lines
     from serving.catalogue.view import action_view, catalogue_view
 
-    found = _load(file)
+    asked = _asked(file)
+    if asked.champion is None:
+        found = _load(asked.file)
+    else:
+        found = asked.champion.catalogue
+        click.echo(f"This is {asked.name} as it decides.", err=True)
     if action_id is None:
         click.echo(json.dumps(catalogue_view(found)) if as_json else "\n".join(catalogue_lines(found)))
         return
@@ -156,31 +206,39 @@ def _load(file: Path) -> Catalogue:
     return load(file, _features())
 
 
-def _held(file: Path, found: Catalogue) -> int:
-    """Return how many golden decisions stand beside a catalogue; ConfigurationError unless all come out."""
-    from serving.catalogue.golden import golden_beside, hold
+def _asked(file: Path | None) -> _Asked:
+    """Return the catalogue that is named on the command line, or the one in use."""
+    if click.get_current_context().get_parameter_source("file") is not ParameterSource.COMMANDLINE:
+        from moment.home import Home
+        from serving.policies.files import champion_policy
 
-    beside = golden_beside(file)
-    return len(hold(beside, found, _features()).decisions) if beside.is_file() else 0
+        champion = champion_policy(Home.find())
+        if champion is not None:
+            return _Asked.of_champion(champion)
+    from serving.opening import PACKAGED_CATALOGUE
+
+    return _Asked.of_file(file or PACKAGED_CATALOGUE)
+
+
+def _held(golden: Path | None, found: Catalogue) -> int:
+    """Return how many golden decisions a catalogue has; ConfigurationError unless all come out."""
+    from serving.catalogue.golden import hold
+
+    return 0 if golden is None else len(hold(golden, found, _features()).decisions)
 
 
 def _features() -> Mapping[str, Column]:
     """Return the features a rule may name; what a deployment serves is checked again when it starts."""
     from features.definitions import customer_contract
-    from features.realtime_features import REALTIME_V1
-    from serving.catalogue.feature_columns import feature_columns
+    from serving.opening import catalogue_columns
 
-    return feature_columns(customer_contract()) | feature_columns(REALTIME_V1)
+    return catalogue_columns(customer_contract())
 
 
 def _lacking(found: Catalogue) -> tuple[str, ...]:
     from serving.catalogue.feature_columns import missing_columns
 
     return missing_columns(found, _features())
-
-
-def _show_command(file: Path) -> str:
-    return "moment catalogue show" if file == _PACKAGED else f"moment catalogue show {file}"
 
 
 def _action(found: Catalogue, action_id: str) -> Action:
