@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from moment.errors import ConfigurationError, Fault
-from serving.catalogue.document import Node, read_document
+from serving.catalogue.document import Node, plain, read_document
 from serving.catalogue.golden_case import mistaken
 from serving.catalogue.golden_check import Check, Wrong
 from serving.catalogue.loader import count_of, in_order
@@ -149,15 +149,6 @@ def hold(path: Path, catalogue: Catalogue, features: Mapping[str, Column] | None
             ],
         )
     return golden
-
-
-def plain(node: Node) -> Any:  # noqa: ANN401  # YAML
-    """Return what is written as mappings, lists and plain values."""
-    if isinstance(node.value, dict):
-        return {key: plain(value) for key, value in node.value.items()}
-    if isinstance(node.value, list):
-        return [plain(item) for item in node.value]
-    return node.value
 
 
 def _fault(file: str, root: Node, name: str, wrong: Wrong) -> Fault:

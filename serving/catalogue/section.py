@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -20,6 +21,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NAMES = "a name is made of a-z, 0-9, - and _, and starts with a letter or digit"
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_MOST = sys.float_info.max
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -158,7 +160,7 @@ class Section:
     ) -> float:
         """Return a finite number within its bounds; with a default it may be missing."""
         value = self._leaf(key, required=default is None)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MOST:
             if value < minimum:
                 self.fault(key, f"must be {minimum:g} or more")
             elif value <= above:

@@ -284,7 +284,7 @@ def test_a_key_the_file_does_not_name_opens_nothing_whatever_else_the_file_holds
 
 
 def test_nobody_is_the_same_sender_in_another_mode_or_on_another_channel(tokens: JwtTokens) -> None:
-    tellings: tuple[dict[str, object], ...] = (
+    tellings: tuple[dict[str, Any], ...] = (
         {},
         {"moment_mode": "test"},
         {"moment_channel": "app"},
