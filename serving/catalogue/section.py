@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from moment.errors import Fault
 from serving.catalogue.document import Node
-from serving.decision.parsing import nearest
+from serving.decision.parsing import INT64, nearest
 from serving.decision.values import Scalar
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -22,6 +22,13 @@ _NAMES = "a name is made of a-z, 0-9, - and _, and starts with a letter or digit
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MOST = sys.float_info.max
+MOST_WHOLE = 2**53
+"""The most that a whole number may be where nothing else is said: every float up to it has its own."""
+
+MOST_DAYS = 36_500
+"""The longest time anything may take, in days: a hundred years."""
+
+_LONGEST = timedelta(days=MOST_DAYS)
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -167,16 +174,20 @@ class Section:
                 self.fault(key, f"must be more than {above:g}")
             elif value > maximum:
                 self.fault(key, f"must be {maximum:g} or less")
-            return float(value)
+            # Whoever goes on with one that is out of bounds must not stumble over it
+            return float(min(max(value, minimum), maximum))
         if value is not None or key in self._entries:
             self.fault(key, "must be a number")
         return default if default is not None else max(minimum, above + 1, 0.0)
 
-    def whole(self, key: str, default: int | None = None, *, minimum: int) -> int:
-        """Return a whole number that is at least ``minimum``; with a default it may be missing."""
+    def whole(self, key: str, default: int | None = None, *, minimum: int, maximum: int = MOST_WHOLE) -> int:
+        """Return a whole number within its bounds; with a default it may be missing."""
         value = self._leaf(key, required=default is None)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= minimum:
-            return value
+        if isinstance(value, int) and not isinstance(value, bool) and minimum <= value:
+            if value <= maximum:
+                return value
+            self.fault(key, f"must be {maximum} or less")
+            return maximum
         if key in self._entries:
             self.fault(key, f"must be a whole number, {minimum} or more")
         return minimum if default is None else default
@@ -196,7 +207,9 @@ class Section:
             span = timedelta(**{_UNITS[found[2]]: int(found[1])})
             if not span and not zero:
                 self.fault(key, "must be longer than nothing")
-            return span
+            elif span > _LONGEST:
+                self.fault(key, f"must be {_LONGEST.days}d or less")
+            return min(span, _LONGEST)
         if value is not None or key in self._entries:
             self.fault(key, "must be a time span such as 30s, 10m, 48h, 7d or 2w")
         return default if default is not None else timedelta(days=1)
@@ -237,7 +250,9 @@ class Section:
         found: dict[str, Scalar] = {}
         for name in below.names():
             value = below.entry(name)
-            if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+            if isinstance(value, int) and value not in INT64:
+                below.fault(name, "must fit into 64 bits")
+            elif isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
                 found[name] = value
             elif value is not None:
                 below.fault(name, "must be one plain value: text, a number, true or false")

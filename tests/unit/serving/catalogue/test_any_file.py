@@ -113,6 +113,7 @@ def test_a_file_is_read_as_yaml_says(path: Path) -> None:
     ("written", "instead", "said"),
     [
         ("propensity_floor: 0", f"propensity_floor: {10**400}", "propensity_floor: must be a number"),
+        ("propensity_floor: 0", "propensity_floor: .nan", "propensity_floor: must be a number"),
         ("formula: 1", f"formula: 1 + {'9' * 5_000}", "is not a number that fits into 64 bits"),
     ],
 )
@@ -121,6 +122,25 @@ def test_a_number_beyond_all_bounds_is_a_fault(written: str, instead: str, said:
 
     with pytest.raises(ConfigurationError, match=said):
         parse(text, FILE)
+
+
+def test_what_an_action_says_beyond_all_bounds_is_a_fault() -> None:
+    whole = copy.deepcopy(_EXAMPLES["bank.yaml"])
+    whole["defaults"] |= {"window_days": 10**30, "attributes": {"cost": 10**30}}
+
+    said = [fault.message for fault in _faults(yaml.safe_dump(whole, allow_unicode=True))]
+
+    assert "defaults, window_days: must be 36500 or less" in said
+    assert "defaults, attributes, cost: must fit into 64 bits" in said
+
+
+def test_a_time_span_beyond_all_time_is_a_fault() -> None:
+    text = (EXAMPLES / "bank.yaml").read_text(encoding="utf-8")
+
+    said = [fault.message for fault in _faults(re.sub(r"suppress: \w+", "suppress: 999999w", text, count=1))]
+
+    assert len(said) == 1
+    assert said[0].endswith("suppress: must be 36500d or less")
 
 
 _SIGNS = [
