@@ -17,7 +17,6 @@ import click
 
 from moment.errors import DependencyError, StepMissing
 from moment.home import Home
-from moment.private import warn_if_open
 from serving.adapters.file_rates import forget_old
 from serving.adapters.vault import Vault
 from serving.admin_process import AdminProcess
@@ -106,7 +105,6 @@ def _champion(home: Home, book: Book, model: Model) -> Path | None:
 def serve(home: Home, settings: Settings) -> None:
     """Run the service until it is told to stop (SIGINT or SIGTERM)."""
     keys = check(home, settings)
-    warn_if_open(home)
     click.echo(f"Opening stores and models; {len(keys)} key(s) open the door. Ctrl+C stops.", err=True)
     _pass_on(home, settings)
     stopping = threading.Event()
