@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -239,7 +239,13 @@ class Section:
         value = self._leaf(key, required=False)
         if isinstance(value, date):
             moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)  # noqa: DTZ001
-            return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+            try:
+                moment.astimezone(UTC)
+            except OverflowError:
+                self.fault(key, "is before or after all time in UTC")
+                return None
+            return moment
         if value is not None:
             self.fault(key, "must be a day or an instant such as 2026-11-30 or 2026-11-30T08:00:00Z")
         return None

@@ -134,6 +134,18 @@ def test_what_an_action_says_beyond_all_bounds_is_a_fault() -> None:
     assert "defaults, attributes, cost: must fit into 64 bits" in said
 
 
+def test_a_day_before_all_time_is_a_fault() -> None:
+    text = (EXAMPLES / "bank.yaml").read_text(encoding="utf-8")
+
+    said = [
+        fault.message
+        for fault in _faults(re.sub(r"starts_at: [\w:-]+", "starts_at: 0001-01-01", text, count=1))
+    ]
+
+    assert len(said) == 1
+    assert said[0].endswith("starts_at: is before or after all time in UTC")
+
+
 def test_a_time_span_beyond_all_time_is_a_fault() -> None:
     text = (EXAMPLES / "bank.yaml").read_text(encoding="utf-8")
 
