@@ -107,6 +107,7 @@ class ActionCrosses:
             {name: number for number, name in enumerate(names, first)}
             for names, first in zip(distinct, firsts, strict=False)
         ]
+        self._key_of_name = np.repeat(np.arange(len(_KEYS) + 1), [*self._sizes, 1])
         # Shape (keys, actions): the numbers of the names that each action is looked up by
         by_key = [
             [numbers[name] for name in names] for numbers, names in zip(self._numbers, wanted, strict=True)
@@ -136,8 +137,11 @@ class ActionCrosses:
         found = self._find([listed or () for listed in names], starts, actions)
         block = values.take(found.take(_KEY_OF, axis=0) + offsets.take(_LIST_OF)[:, np.newaxis])
         with np.errstate(invalid="ignore"):
+            block[_SPEND_SHARE] /= _total(customer, "category_spend_365d")
+            block[_BASKET_SHARE] /= _scalar(customer, "baskets_365d")
+            block[_DEPARTMENT_SHARE] /= _total(customer, "department_spend_365d")
             block[_OVERDUE] *= block[_BASKETS]
-            block /= _divisors(customer)
+            block[_OVERDUE] /= YEAR
         told: NDArray[np.float32] = block.astype(np.float32)
         return told
 
@@ -148,12 +152,12 @@ class ActionCrosses:
 
         A name that is not in its list is where the last of the list before it is.
         """
-        unasked, number = sum(self._sizes), starts[-1]
+        unasked, number = len(self._key_of_name) - 1, starts[-1]
         numbers = chain.from_iterable(
             map(known.get, listed, repeat(unasked))
             for known, listed in zip(self._numbers, names, strict=True)
         )
-        places = np.repeat([*(start - 1 for start in starts[:-1]), 0], [*self._sizes, 1])
+        places = np.array([*(start - 1 for start in starts[:-1]), 0], dtype=np.intp).take(self._key_of_name)
         places[np.fromiter(numbers, np.intp, number)] = np.arange(number)
         return places.take(self._of_action.take(actions, axis=1))
 
@@ -178,16 +182,6 @@ def _laid_out(
         values.append(absent)
         values += listed
     return np.array(values, dtype=np.float64), np.array(offsets, dtype=np.intp)
-
-
-def _divisors(customer: Mapping[str, FeatureValue]) -> NDArray[np.float64]:
-    """Return what each cross column is divided by, (cross columns, 1)."""
-    divisors = [1.0] * len(CROSS_COLUMNS)
-    divisors[_SPEND_SHARE] = _total(customer, "category_spend_365d")
-    divisors[_BASKET_SHARE] = _scalar(customer, "baskets_365d")
-    divisors[_OVERDUE] = YEAR
-    divisors[_DEPARTMENT_SHARE] = _total(customer, "department_spend_365d")
-    return np.array(divisors)[:, np.newaxis]
 
 
 def _total(customer: Mapping[str, FeatureValue], feature: str) -> float:

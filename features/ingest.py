@@ -37,6 +37,7 @@ from moment.errors import ConfigurationError
 from moment.home import Home
 from moment.private import make_home
 from moment.progress import Step, step
+from moment.turns import turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,6 +109,8 @@ def ingest(
         home has an operational database and no ledger was given.
     SourceError
         A file cannot be read, a table goes over its reject limit, or history would count as known from now.
+    DependencyError
+        The files of the home are being written by what cannot go on beside an ingest.
     """
     now = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
     faults = [*declaration_faults(home, source), *source.faults()]
@@ -118,7 +121,8 @@ def ingest(
             "this home has an operational database, which knows consents and who was erased; ingest with "
             "`moment ingest`, or give `ingest` its ledger (serving.bootstrap.open_customer_ledger)"
         )
-    with alone(home, source.name):
+    # Sources go beside each other; an erasure or a build of snapshots would read half of what this writes
+    with alone(home, source.name), turn(home, f"an ingest of {source.name}", shared=True):
         digest = _digest(source)
         found = _found(home, source.name, digest)
         if found is not None:
@@ -208,7 +212,8 @@ class _Ingest:
                 lake.engine(self._home, memory_limit=_MEMORY) as engine,
             ):
                 tables = {name: self._stage(TABLES[name], engine, progress) for name in names}
-            record = lake.SourceRecord(self._source.name, self._digest, tables, self._gone.rows)
+            gone = self._gone.rows
+            record = lake.SourceRecord(self._source.name, self._digest, tables, erased=gone, left_out=gone)
             # First, so that an ingest that ends between the two is not taken for one that told all
             tell_consents(self._staging / f"{CONSENTS.name}.parquet", self._source, self._ledger)
             self._publish(record)

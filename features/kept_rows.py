@@ -105,6 +105,14 @@ def read(home: Home, name: str) -> tuple[pa.Table, Kept]:
     return rows, Kept(kept.rows, kept.sha256, kept.before, rows.num_rows)
 
 
+def counted(home: Home, count: Callable[[Path], int]) -> dict[str, int]:
+    """Return by name what somebody counts in each set of rows; whoever keeps rows is waited for."""
+    if not home.training_sets.is_dir():
+        return {}
+    with _alone(home):
+        return {file.name: count(file) for file in sorted(home.training_sets.glob("*.parquet"))}
+
+
 def without(home: Home, rewrite: Callable[[Path, Path], int]) -> int:
     """Write every set of rows anew that has rows of somebody, and return how many were taken out.
 

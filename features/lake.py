@@ -58,12 +58,15 @@ class SourceRecord:
         What was left of each table, by name.
     erased
         How many rows of its content are missing because their customers were erased.
+    left_out
+        How many of them were missing at the ingest already; None in a record of before this was noted.
     """
 
     source: str
     digest: str
     tables: dict[str, TableRecord]
     erased: int = 0
+    left_out: int | None = None
 
     def dumps(self) -> str:
         """Return the JSON form."""
@@ -74,7 +77,13 @@ class SourceRecord:
         """Read the JSON form."""
         content: dict[str, Any] = json.loads(text)
         tables = {name: TableRecord(**fields) for name, fields in content["tables"].items()}
-        return cls(content["source"], content["digest"], tables, content.get("erased", 0))
+        return cls(
+            content["source"],
+            content["digest"],
+            tables,
+            content.get("erased", 0),
+            content.get("left_out"),
+        )
 
 
 def table_file(home: Home, table: str, source: str) -> Path:

@@ -28,6 +28,7 @@ from features.tables import CONSENTS, TABLES
 from moment.errors import DependencyError, InvalidRequest
 from moment.home import Home
 from moment.progress import SILENT, Step
+from moment.turns import turn
 
 __all__ = [
     "SERVING_LAG",
@@ -126,14 +127,18 @@ def build(
     ------
     StepMissing
         Nothing has been ingested.
+    DependencyError
+        The files of the home are being written by somebody else all the time.
     """
-    if times is None:
-        times = plan_for(home, since=since, until=until, every=every)
-    backend = lake.ibis_backend(home)
-    try:
-        return _build(home, backend, views, times, step)
-    finally:
-        backend.disconnect()
+    # What the lake held when this began is written when it ends: no erasure may come in between
+    with turn(home, "a build of feature snapshots"):
+        if times is None:
+            times = plan_for(home, since=since, until=until, every=every)
+        backend = lake.ibis_backend(home)
+        try:
+            return _build(home, backend, views, times, step)
+        finally:
+            backend.disconnect()
 
 
 def plan_for(

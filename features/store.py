@@ -28,6 +28,7 @@ from features.store_session import duckdb_in_utc, quiet
 from moment.errors import StepMissing
 from moment.home import Home
 from moment.progress import SILENT, Step
+from moment.turns import turn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +135,14 @@ class FeatureStore:
         ------
         StepMissing
             There are no snapshots yet, none was served by then, or the registry knows none of the views.
+        DependencyError
+            The files of the home are being written by somebody else all the time.
         """
+        # Whom an erasure takes out of a snapshot that is being loaded would be online again
+        with turn(self.home, "a load of the online features"):
+            return self._materialize(until, step)
+
+    def _materialize(self, until: datetime, step: Step) -> datetime:
         at = newest_served(self.snapshot_times(), until)
         if at is None:
             raise StepMissing(f"no snapshot was served by {until:%Y-%m-%dT%H:%MZ}", run=BUILD_FIRST)
@@ -236,16 +244,24 @@ class FeatureStore:
         found = map(reader.read, profile_refs)
         return [None if message is None else message.bytes_val for message in found]
 
+    def known(self, customer_ids: Sequence[str], profile_refs: Sequence[str]) -> dict[str, int]:
+        """Return how many rows each table of the online store has of customers and real-time states."""
+        from features.erasure import held_in_online_store
+
+        return held_in_online_store(self.home.feast / "online.db", self._keys(customer_ids, profile_refs))
+
     def forget(self, customer_ids: Sequence[str], profile_refs: Sequence[str]) -> int:
         """Take customers and real-time states out of the online store; return how many rows there were."""
-        from feast.infra.key_encoding_utils import serialize_entity_key
-
         from features.erasure import erase_from_online_store
+
+        return erase_from_online_store(self.home.feast / "online.db", self._keys(customer_ids, profile_refs))
+
+    def _keys(self, customer_ids: Sequence[str], profile_refs: Sequence[str]) -> list[bytes]:
+        from feast.infra.key_encoding_utils import serialize_entity_key
 
         version = self._feast.config.entity_key_serialization_version
         named = [*map(_entity_key, customer_ids), *map(_profile_key, profile_refs)]
-        keys = [serialize_entity_key(key, version) for key in named]
-        return erase_from_online_store(self.home.feast / "online.db", keys)
+        return [serialize_entity_key(key, version) for key in named]
 
     def _overwrite_what_goes(self) -> None:
         """Let Feast's own connection overwrite what it replaces, so that erasing later leaves no copy."""

@@ -170,16 +170,16 @@ def open_reading_room(home: Home) -> ReadingRoom:
 def open_journal(home: Home) -> SqliteJournal:
     """Open the decisions in the order in which they were recorded."""
     from serving.adapters.sqlite_journal import SqliteJournal
+    from serving.adapters.vault import Vault
 
-    migrate(home.database)
-    return SqliteJournal(home.database)
+    return SqliteJournal(home.database, Vault.open(home))
 
 
 @contextmanager
 def open_erasing(home: Home) -> Iterator[EraseCustomer]:
     """Open what erases customers, without models or catalogue. Importing Feast takes seconds."""
     from features.store import FeatureStore
-    from serving.adapters.erased_files import other_stores
+    from serving.adapters.erased_files import FileTurns, other_stores
     from serving.adapters.group_commit import GroupCommit
     from serving.adapters.identifiers import utc_now
     from serving.adapters.sqlite_erasures import SqliteErasures
@@ -190,7 +190,7 @@ def open_erasing(home: Home) -> Iterator[EraseCustomer]:
     writer = GroupCommit(home.database)
     erasures = SqliteErasures(home.database, writer, vault)
     try:
-        yield EraseCustomer(erasures, other_stores(home, FeatureStore(home)), utc_now)
+        yield EraseCustomer(erasures, other_stores(home, FeatureStore(home)), FileTurns(home), utc_now)
     finally:
         writer.close()
         erasures.close()
@@ -234,7 +234,9 @@ class LateOffice:
 
     @property
     def life(self) -> Life:
-        """The life of models; DependencyError when its ledger is away."""
+        """The life of models, by the ledger that is followed; DependencyError when it is away."""
+        if self._opened is not None:
+            return self._opened.life
         if self._life is None:
             self._life = self._life_open.enter_context(open_life(self._home))
         return self._life
@@ -273,7 +275,9 @@ class LateOffice:
             self._refusal = refusal
             return False
         self._telemetry.opened(self._opened.desk.versions)
+        self._telemetry.followed(self._opened.succession.state.now.seq)
         self._opened.succession.start()
+        self._opened.desk.erasing.resume()
         return True
 
     def _keep_trying(self) -> None:

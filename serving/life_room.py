@@ -25,9 +25,10 @@ def open_life(home: Home) -> Iterator[Life]:
     Raises
     ------
     ConfigurationError, DependencyError
-        As the vault and the database do.
+        As the vault and the database do; LedgerBroken where a ledger had begun and nothing is left of it.
     """
     from serving.adapters.identifiers import utc_now
+    from serving.adapters.life_beginning import Beginning
     from serving.adapters.personal_signing import MachineSigner
     from serving.adapters.sqlite_keys import SqliteKeys
     from serving.adapters.sqlite_life import SqliteLife
@@ -37,7 +38,7 @@ def open_life(home: Home) -> Iterator[Life]:
     machine = MachineSigner(Vault.open(home))
     with (
         closing(SqliteKeys(home.database)) as keys,
-        closing(SqliteLife(home.database, machine, keys)) as ledger,
+        closing(SqliteLife(home.database, machine, keys, beginning=Beginning.of_home(home))) as ledger,
     ):
         yield Life(
             ledger,

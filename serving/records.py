@@ -23,10 +23,14 @@ from moment.errors import DependencyError
 from serving.decision.decision import FillReason, OfferKind
 from serving.decision.values import FeatureState, ProfileKind, Purpose, Scalar
 
-FORMAT = 5
+FORMAT = 6
 """The format written. 2 added limits, budgets, experiments, attempts and what they looked back on; 3 keeps
 the request id in the personal part; 4 adds what was stopped, what was approved, and the policy; 5 is
-MessagePack, where all before is JSON: numbers take half the room and a fifth of the time, bit for bit."""
+MessagePack, where all before is JSON: numbers take half the room and a fifth of the time, bit for bit; 6 is
+stored behind a mark that binds both parts, and says how long a batch's offers live."""
+
+MARKED = 6
+"""From which format on a stored record has a mark; see `serving.adapters.record_marks`."""
 
 _REQUEST_ID_SEALED = 3
 
@@ -43,11 +47,16 @@ class Mode(StrEnum):
     TEST = "test"
 
 
-class Asked(Struct, frozen=True):
-    """One placement of the request."""
+class Asked(Struct, frozen=True, omit_defaults=True):
+    """One placement of the request.
+
+    `lifetime_seconds` is how long its offers live where a batch reserved them for longer or shorter than the
+    catalogue says.
+    """
 
     name: str
     slots: int
+    lifetime_seconds: float | None = None
 
 
 class Versions(Struct, frozen=True):

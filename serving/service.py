@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import bentoml
+from bentoml._internal.server.http import traffic
 
 from serving.leaving import on_terminate
 from serving.settings import Settings
@@ -19,9 +20,21 @@ if TYPE_CHECKING:
 
     from serving.api.overload import Entrance
 
+
+class _ButErasures(traffic.TimeoutMiddleware):
+    """BentoML's limit on the time of a request; erasing takes longer, and keeps to a limit of its own."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - as BentoML calls it
+        if scope.get("method") == "DELETE":
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 _settings = Settings.read()
-# Here, for uvicorn looks for it before it makes the service
+# Both here, for they are looked for before the service is made
 wait_at_most(_settings.body_seconds)
+traffic.TimeoutMiddleware = _ButErasures
 
 
 class _Mounted:

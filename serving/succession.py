@@ -25,6 +25,7 @@ from serving.decision.catalogue import Catalogue
 from serving.lifecycle import Book, Model, warnings
 from serving.line_up import Key, LineUp, Pieces
 from serving.ports import Clock
+from serving.ports.life import LedgerBroken
 from serving.records import Versions
 from serving.telemetry import UNTOLD, Telemetry
 from serving.use_cases.version_set import Live, LiveState
@@ -96,7 +97,7 @@ class Succession:
         self._warned: tuple[str, ...] = ()
         self._line_up = LineUp(code_version, self._open)
         self._book = ledger.book()
-        self._away = False
+        self._away = self._broken = False
         self._unfit: Versions | None = None
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -176,15 +177,24 @@ class Succession:
 
     def _gone(self, error: Exception) -> None:
         """Tell once that the ledger cannot be followed; our own words name nobody."""
-        if not self._away:
-            _log.warning("the ledger of models cannot be followed, what decides goes on: %s", _words(error))
+        broken = isinstance(error, LedgerBroken)
+        if not self._away or (broken and not self._broken):
+            _log.log(
+                logging.ERROR if broken else logging.WARNING,
+                "the ledger of models cannot be followed, what decides and what is off stays so: %s",
+                _words(error),
+            )
         self._away = True
         self._telemetry.dependency("models", up=False)
+        if broken and not self._broken:
+            self._broken = True
+            self._telemetry.ledger(broken=True)
 
     def _back(self) -> None:
         if self._away:
-            self._away = False
+            self._away = self._broken = False
             self._telemetry.dependency("models", up=True)
+            self._telemetry.ledger(broken=False)
 
     def _first_pieces(self) -> Pieces:
         """Return the champions, or the last good bundles in the place of those that are refused."""

@@ -68,6 +68,10 @@ class Telemetry(Protocol):
         """Take in the ledger's last act that decisions heed from now on."""
         ...
 
+    def ledger(self, *, broken: bool) -> None:
+        """Take in whether the ledger is not what was signed, so that it is followed no more."""
+        ...
+
     def refused(self, model: str, reason: str) -> None:
         """Take in that a bundle was refused; the last good one goes on deciding."""
         ...
@@ -103,6 +107,9 @@ class Untold:
         """Forget it."""
 
     def followed(self, seq: int) -> None:
+        """Forget it."""
+
+    def ledger(self, *, broken: bool) -> None:
         """Forget it."""
 
     def refused(self, model: str, reason: str) -> None:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from serving.use_cases.desk import Desk
     from serving.use_cases.erase import EraseCustomer
     from serving.use_cases.export import ExportCustomer
+    from serving.use_cases.life import Life
+
+_FILES_SECONDS = 3600.0
+"""How long an erasure waits for others to be done with the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Opened:
     desk: Desk
     features: FeastReader
     succession: Succession
+    life: Life
     close: Callable[[], None]
 
     @property
@@ -92,7 +97,7 @@ def open_all(home: Home, settings: Settings, telemetry: Telemetry = UNTOLD) -> O
         stores.records.writer.submit(lambda _: None).result()
         decide.rehearse()
         succession.rehearse = decide.rehearse
-        return Opened(desk, features, succession, closing.pop_all().close)
+        return Opened(desk, features, succession, life, closing.pop_all().close)
 
 
 def _check_trained(home: Home) -> None:
@@ -189,11 +194,11 @@ def _open_desk(  # noqa: PLR0917 - each a part that is open already
     return Desk(
         decide=decide,
         recall=Recall(stores.records, archive),
-        view_customer=ViewCustomer(features, live, stores.records, clock, stores.realtime),
+        view_customer=ViewCustomer(features, live, stores.records, stores.consents, clock, stores.realtime),
         take_events=TakeEvents(stores.events, clock, telemetry),
         take_outcomes=TakeOutcomes(stores.outcomes, decide.tracking, clock, live.kinds, telemetry),
         identify=Identify(stores.identities, stores.records, live, clock),
-        tell_consents=TellConsents(stores.consents, clock),
+        tell_consents=TellConsents(stores.consents, live, clock),
         erase=rights.erase,
         export=rights.export,
         contract=features.contract,
@@ -212,7 +217,7 @@ class _Rights:
 
 def _open_rights(home: Home, vault: Vault, decide: Decide, features: FeastReader) -> _Rights:
     """Open what erases and exports, beside what decides."""
-    from serving.adapters.erased_files import other_stores
+    from serving.adapters.erased_files import FileTurns, other_stores
     from serving.adapters.group_commit import GroupCommit
     from serving.adapters.sqlite_erasures import SqliteErasures
     from serving.adapters.sqlite_held import SqliteHeld
@@ -228,7 +233,9 @@ def _open_rights(home: Home, vault: Vault, decide: Decide, features: FeastReader
     export = ExportCustomer(
         features, decide.realtime, decide.consents, identities, decide.records, held, erasures, decide.clock
     )
-    erase = EraseCustomer(erasures, other_stores(home, features.store), decide.clock)
+    # Nobody is kept waiting by it: who asked is told to ask again, and it goes on in its thread
+    turns = FileTurns(home, patience=_FILES_SECONDS)
+    erase = EraseCustomer(erasures, other_stores(home, features.store), turns, decide.clock)
 
     def close() -> None:
         writer.close()

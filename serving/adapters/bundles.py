@@ -17,6 +17,7 @@ from serving.bundles import LinearModel, PropensityBundle, SegmentationBundle
 from serving.bundles.action_margins import ActionMargins
 from serving.bundles.facts import action_facts
 from serving.decision.actions import Action, Candidate
+from serving.decision.contenders import Contenders
 from serving.decision.decision import Scores
 from serving.decision.values import Scalar
 from serving.ports import CustomerFacts
@@ -114,6 +115,7 @@ class BundleScorer:
         self._encoder = RowEncoder(bundle.layout, [action_facts(action) for action in actions])
         self._scores = _ActionScores(bundle, actions)
         self._places = {action.action_id: place for place, action in enumerate(actions)}
+        self._known: tuple[Sequence[Candidate], NDArray[np.intp]] = (), self._places_of(())
         self._nobody: dict[int, _Nobody] = {}
 
     @property
@@ -155,9 +157,17 @@ class BundleScorer:
         )
 
     def _actions(self, contenders: Sequence[Candidate]) -> NDArray[np.intp]:
-        """Return the places of the contenders' actions."""
-        places = [self._places[contender.action.action_id] for contender in contenders]
-        return np.array(places, dtype=np.intp)
+        """Return the places of the contenders' actions; a catalogue's candidates are looked up once."""
+        if not isinstance(contenders, Contenders):
+            return self._places_of(contenders)
+        candidates, places = self._known
+        if candidates is not contenders.candidates:
+            candidates, places = contenders.candidates, self._places_of(contenders.candidates)
+            self._known = candidates, places
+        return places.take(contenders.which)
+
+    def _places_of(self, candidates: Sequence[Candidate]) -> NDArray[np.intp]:
+        return np.array([self._places[one.action.action_id] for one in candidates], dtype=np.intp)
 
     def _matrix(self, customer: CustomerFacts, actions: NDArray[np.intp], slots: int) -> NDArray[np.float32]:
         matrix = self._of_nobody(slots).matrix.take(actions, axis=0)

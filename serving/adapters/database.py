@@ -14,7 +14,7 @@ from pathlib import Path
 
 from moment.errors import DependencyError
 
-HEAD = "0009"
+HEAD = "0010"
 """Version of the schema this code reads and writes: the newest of ``migrations/versions``."""
 
 _BUSY_SECONDS = 5.0

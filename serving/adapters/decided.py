@@ -28,6 +28,7 @@ from serving.adapters.database import PerThread
 from serving.adapters.identifiers import utc_now
 from serving.adapters.instants import from_microseconds, to_microseconds
 from serving.adapters.outcome_repeats import PRESENTED
+from serving.adapters.record_marks import damaged, unmarked
 from serving.adapters.sqlite_records import open_personal
 from serving.adapters.vault import Vault
 from serving.decision.actions import Action
@@ -79,6 +80,7 @@ class _Opened(Struct, frozen=True):
     """What is needed of a record's open part; the rest is not even parsed."""
 
     format: int
+    decision_id: str
     channel: str
     placements: tuple[_Placement, ...]
     versions: _Versions
@@ -217,7 +219,7 @@ class SqliteDecided:
     def features(self, most: int) -> Iterator[DecidedFeatures]:
         """Yield what the newest decisions behind these offers saw, at most so many."""
         for row in islice(self._rows(newest_first=True), most):
-            person = self._person(row, _open_reader.decode(row[3]))
+            person = self._person(row, self._open(row))
             if person is None or person.customer_id is None:
                 continue
             yield DecidedFeatures(
@@ -235,7 +237,7 @@ class SqliteDecided:
                 yield from self._shown_by(row, reports[row[0]])
 
     def _shown_by(self, row: _Row, reports: list[_Report]) -> Iterator[_Shown]:
-        opened = _open_reader.decode(row[3])
+        opened = self._open(row)
         of_offer: dict[str, list[_Report]] = defaultdict(list)
         for report in reports:
             of_offer[report.tracking_id].append(report)
@@ -260,11 +262,21 @@ class SqliteDecided:
 
     def _person(self, row: _Row, opened: _Opened) -> _Person | None:
         """Return what was known of the customer; None for one who is erased by now."""
-        decision_id, ref, _, _, sealed = row
-        _, part = open_personal(self._readers.get(), self._vault, ref, sealed, about=decision_id)
+        decision_id, ref, _, stored, sealed = row
+        about = unmarked(self._vault, decision_id, stored).about
+        _, part = open_personal(self._readers.get(), self._vault, ref, sealed, about=about)
         if part is None:
             return None
         return _before_reader.decode(part) if opened.format < 3 else _part_reader.decode(part).personal
+
+    def _open(self, row: _Row) -> _Opened:
+        stored = unmarked(self._vault, row[0], row[3])
+        try:
+            opened = _open_reader.decode(stored.content)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise damaged(row[0]) from error
+        stored.check(row[0], opened.decision_id, opened.format)
+        return opened
 
     def _rows(self, *, newest_first: bool = False) -> Iterator[_Row]:
         beyond, order, after = ("<", "DESC", _LAST) if newest_first else (">", "ASC", "")

@@ -22,21 +22,21 @@ _ERASED = "SELECT customer_ref FROM tombstones"
 
 
 class IngestLedger:
-    """The port `features.consents.CustomerLedger`; who was erased is read once."""
+    """The port `features.consents.CustomerLedger`; who was erased is read at every question."""
 
     def __init__(self, readers: PerThread, consents: SqliteConsents, vault: Vault) -> None:
+        self._readers = readers
         self._consents = consents
         self._vault = vault
-        try:
-            self._refs = frozenset(row[0] for row in readers.get().execute(_ERASED))
-        except sqlite3.Error as error:
-            raise DependencyError(f"who was erased cannot be read ({error}); try again later") from error
 
     def erased(self, customer_ids: Sequence[str]) -> frozenset[str]:
         """Return which of the customers were erased."""
-        if not self._refs:
-            return frozenset()
-        return frozenset(one for one in customer_ids if self._vault.ref(one) in self._refs)
+        # Not once for all: an erasure may be done between the opening and the ingest's turn at the files
+        try:
+            refs = frozenset(row[0] for row in self._readers.get().execute(_ERASED))
+        except sqlite3.Error as error:
+            raise DependencyError(f"who was erased cannot be read ({error}); try again later") from error
+        return frozenset(one for one in customer_ids if self._vault.ref(one) in refs) if refs else refs
 
     def tell(self, consents: Sequence[ToldConsent]) -> int:
         """Append consents and return how many were new."""

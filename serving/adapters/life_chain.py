@@ -3,8 +3,9 @@
 What is signed is the text that is stored: a later Moment, whose acts have more fields, verifies it still.
 
 Whoever writes to the database by other means and has neither people's secrets nor the server's can change,
-take out, move or add nothing unseen. An older copy of the whole database is as good as it was: who must see
-that, too, keeps the digest of the last entry somewhere else.
+take out, move or add nothing unseen: the machine signs where the ledger ends from before the first act on. An
+older copy of the whole database is as good as it was: who must see that, too, keeps the digest of the last
+entry somewhere else.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from moment.errors import DependencyError, InvariantViolation
 from serving.lifecycle import Actor, Written
 from serving.lifecycle.acts import AnyAct
 from serving.ports import ApiKey, Keys
-from serving.ports.life import Signed, Signer
+from serving.ports.life import LedgerBroken, Signed, Signer
 
 FIRST = bytes(32)
 """What the first entry has for a predecessor."""
@@ -54,9 +55,14 @@ class Head:
         """Return the head after an entry."""
         return cls(seq, digest, machine.sign(_head(seq, digest)))
 
+    @classmethod
+    def first(cls, machine: Signer) -> Head:
+        """Return the head of a ledger that has begun, and has no entry yet."""
+        return cls.signed(0, FIRST, machine)
+
     def check(self, machine: Signer) -> None:
         """Refuse a head the machine has not signed."""
-        if self.seq and not _verifies(machine.public_key, self.signature, _head(self.seq, self.digest)):
+        if not _verifies(machine.public_key, self.signature, _head(self.seq, self.digest)):
             raise broken("the end of the ledger of models is not signed by this server")
 
 
@@ -139,7 +145,7 @@ def check_chain(entries: Sequence[Signed], believed: Believed, after: Head, end:
 
     Raises
     ------
-    DependencyError
+    LedgerBroken
         Names the first entry that is not what was signed.
     """
     end.check(believed.machine)
@@ -163,9 +169,19 @@ def check_chain(entries: Sequence[Signed], believed: Believed, after: Head, end:
         raise broken(f"the ledger of models ends after entry {seq}, and had {end.seq}")
 
 
-def broken(what: str) -> DependencyError:
+def check_kept(seen: Head, now: Head) -> None:
+    """Refuse a ledger that lost what was seen in it: it is not the one that was followed."""
+    if now.seq < seen.seq or (now.seq == seen.seq and now.digest != seen.digest):
+        raise broken(
+            f"the ledger of models ends otherwise than after entry {seen.seq}, which was read from it "
+            f"(it has {now.seq} now)",
+            "restore moment.db from a backup, then restart what runs",
+        )
+
+
+def broken(what: str, mend: str = "restore moment.db from a backup") -> LedgerBroken:
     """Return the error of a ledger that is not what was signed."""
-    return DependencyError(f"{what}; restore moment.db from a backup")
+    return LedgerBroken(f"{what}; {mend}")
 
 
 def _digest(previous: bytes, content: bytes) -> bytes:

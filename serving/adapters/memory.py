@@ -127,7 +127,11 @@ class MemoryRecords:
         return {request_id: entry.record for request_id, entry in found if entry is not None}
 
     def history(self, customer_id: str, wanted: Past) -> tuple[DecisionRecord, ...]:
-        """Return a customer's records that fit, newest first; of one instant, the one recorded last."""
+        """Return the records that fit of a customer and of who they are linked with, newest first.
+
+        Of one instant, the one recorded last comes first.
+        """
+        members = self.contacts.members(customer_id)
         with self._lock:
             records = [entry.record for entry in self._entries]
         order = {record.decision_id: (record.decided_at, place) for place, record in enumerate(records)}
@@ -136,7 +140,7 @@ class MemoryRecords:
             record
             for record in records
             if record.personal is not None
-            and record.personal.customer_id == customer_id
+            and record.personal.customer_id in members
             and _fits(record, wanted)
             and (end is None or order[record.decision_id] < end)
         ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -113,25 +115,32 @@ class MemoryErasures:
     """Tombstones alone: nothing else is kept here."""
 
     _stones: dict[str, Erasure] = field(default_factory=dict)
+    _finished: dict[str, Erasure] = field(default_factory=dict)
+    _noted: dict[tuple[str, str], Mapping[str, int]] = field(default_factory=dict)
 
     def begin(self, customer_id: str, at: datetime) -> Erasure:
         """Leave a tombstone."""
         name = f"tomb_{len(self._stones) + 1}"
         stone = self._stones.get(customer_id) or Erasure(customer_id, name, at, (customer_id,), {})
-        rows = stone.rows if stone.finished_at is None else {}
         self._stones[customer_id] = replace(stone, finished_at=None)
-        return replace(stone, asked_at=at, rows=rows, finished_at=None)
+        return self._stones[customer_id]
 
-    def step(self, erasure: Erasure, store: str, rows: int) -> None:
-        """Note what was taken out of another store."""
+    def note(self, erasure: Erasure, store: str, held: Mapping[str, int]) -> None:
+        """Note what another store holds."""
+        before = self._noted.get((erasure.customer_id, store), {})
+        new = sum(max(0, rows - before.get(part, 0)) for part, rows in held.items())
+        self._noted[erasure.customer_id, store] = dict(held)
         stone = self._stones[erasure.customer_id]
-        self._stones[erasure.customer_id] = replace(
-            stone, rows={**stone.rows, store: stone.rows.get(store, 0) + rows}
-        )
+        rows = {**stone.rows, store: stone.rows.get(store, 0) + new}
+        self._stones[erasure.customer_id] = replace(stone, rows=rows)
 
-    def finish(self, erasure: Erasure, at: datetime) -> None:
+    def finish(self, erasure: Erasure, at: datetime) -> Erasure:
         """Note that all is done."""
-        self._stones[erasure.customer_id] = replace(self._stones[erasure.customer_id], finished_at=at)
+        stone, before = self._stones[erasure.customer_id], self._finished.get(erasure.customer_id)
+        nothing_new = before is not None and before.rows == stone.rows
+        done = before if before is not None and nothing_new else replace(stone, finished_at=at)
+        self._stones[erasure.customer_id] = self._finished[erasure.customer_id] = done
+        return done
 
     def receipt(self, customer_id: str) -> Erasure | None:
         """Return what was taken out since the first time."""
@@ -140,6 +149,30 @@ class MemoryErasures:
     def unfinished(self) -> tuple[str, ...]:
         """Return the customers whose erasure was interrupted."""
         return tuple(one for one, stone in self._stones.items() if stone.finished_at is None)
+
+
+@dataclass(slots=True)
+class MemoryTurns:
+    """Turns among the threads of this process."""
+
+    _at_once: threading.Lock = field(default_factory=threading.Lock)
+    _files: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Wait for the turn at what decisions read."""
+        with self._at_once:
+            yield
+
+    @contextmanager
+    def files(self) -> Iterator[None]:
+        """Wait for the turn at the files."""
+        with self._files:
+            yield
+
+    def under_way(self) -> tuple[str, ...]:
+        """Return whether it is an erasure's."""
+        return ("an erasure",) if self._files.locked() else ()
 
 
 class MemoryHeld:

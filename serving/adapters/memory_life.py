@@ -22,7 +22,7 @@ class MemoryLife:
         self._clock = clock
         self._lock = threading.Lock()
         self._entries: list[Signed] = []
-        self._head = Head()
+        self._head = Head.first(machine)
         self._book = Book()
 
     def seq(self) -> int:

@@ -90,6 +90,9 @@ class PrometheusTelemetry:
             "code_version",
         )
         self._seq = self._gauge("ledger_seq", "The ledger's last act that every worker heeds", "livemin")
+        self._broken = self._gauge(
+            "ledger_broken", "1 while a worker finds the ledger not to be what was signed", "livemax"
+        )
         self._refusals = self._counter("bundles_refused", "Bundles refused by a worker", "model", "reason")
         self._approval_days = self._gauge(
             "approval_days_left",
@@ -147,6 +150,11 @@ class PrometheusTelemetry:
     def followed(self, seq: int) -> None:
         """Show up to which act of the ledger decisions heed it."""
         self._seq.set(seq)
+        self._broken.set(0)
+
+    def ledger(self, *, broken: bool) -> None:
+        """Show whether the ledger is believed."""
+        self._broken.set(1 if broken else 0)
 
     def refused(self, model: str, reason: str) -> None:
         """Count a bundle that was refused."""

@@ -27,7 +27,6 @@ from serving.decision.values import ActionId, Contact, History, PastOutcome, Use
 from serving.ports import Standing, Verdict
 from serving.records import Mode
 
-_KNOWN = "SELECT 1 FROM contact_versions WHERE customer_ref = ? AND mode = ?"
 _CONTACTS = """
 SELECT tracking_id, action_id, group_name, issue, channel, decided_at, reserved_until, presented_at,
        recorded_late, mandatory, timezone
@@ -60,14 +59,15 @@ class SqliteContacts:
         try:
             connection = self._readers.get()
             used = _read_used(connection, mode, now, back) if back.budgets else {}
-            # A customer with a history or a link has a version; all others cost this one look
-            customer = None if customer_id is None else self._vault.ref(customer_id)
-            if customer is None or connection.execute(_KNOWN, (customer, mode)).fetchone() is None:
+            if customer_id is None:
                 return Standing(History(used=used), 0)
-            members, version, _ = identities(connection, customer, mode)
-            history = History(used=used)
-            for member in members:
-                history = _read_history(connection, member, mode, back).merged_with(history)
+            members, version, _ = identities(connection, self._vault.ref(customer_id), mode)
+            # A customer with a history or a link has a version; all others cost this one look
+            if not version:
+                return Standing(History(used=used), 0)
+            history, *others = (_read_history(connection, member, mode, back, used) for member in members)
+            for other in others:
+                history = history.merged_with(other)
         except sqlite3.Error as error:
             raise DependencyError(f"the ledger of contacts does not answer ({error})") from error
         return Standing(history, version)
@@ -114,7 +114,9 @@ class SqliteContacts:
         self._writer.submit(lambda db: set_link(db, one, other, linked=linked)).result()
 
 
-def _read_history(connection: sqlite3.Connection, customer: str, mode: Mode, back: Lookback) -> History:
+def _read_history(
+    connection: sqlite3.Connection, customer: str, mode: Mode, back: Lookback, used: Mapping[ActionId, Used]
+) -> History:
     contacts: tuple[Contact, ...] = ()
     outcomes: tuple[PastOutcome, ...] = ()
     if back.contacts is not None:
@@ -122,8 +124,8 @@ def _read_history(connection: sqlite3.Connection, customer: str, mode: Mode, bac
         contacts = tuple(map(_contact, found))
     if back.outcomes is not None:
         found = connection.execute(_OUTCOMES, (customer, mode, to_microseconds(back.outcomes)))
-        outcomes = tuple(map(_outcome, found))
-    return History(contacts, outcomes)
+        outcomes = tuple(dict.fromkeys(map(_outcome, found)))
+    return History(contacts, outcomes, used)
 
 
 def _contact(row: tuple[Any, ...]) -> Contact:

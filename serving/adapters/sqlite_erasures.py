@@ -11,14 +11,17 @@ import json
 import secrets
 import sqlite3
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from moment.errors import DependencyError
 from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
+from serving.adapters.sqlite_identities import profile_of
 from serving.adapters.vault import Vault
 from serving.ports import Erasure
 from serving.records import Mode
@@ -59,6 +62,7 @@ INSERT INTO tombstones (customer_ref, tombstone_id, asked_at, receipt, pending) 
 ON CONFLICT (customer_ref) DO UPDATE SET pending = excluded.pending, finished_at = NULL
 """
 _STEP = "UPDATE tombstones SET receipt = ? WHERE customer_ref = ?"
+_SET_PENDING = "UPDATE tombstones SET pending = ? WHERE customer_ref = ?"
 _FINISH = "UPDATE tombstones SET finished_at = ?, pending = NULL WHERE customer_ref = ?"
 _UNFINISHED = "SELECT tombstone_id, pending FROM tombstones WHERE finished_at IS NULL ORDER BY asked_at"
 _HAS_KEY = "SELECT 1 FROM customer_keys WHERE customer_ref = ? AND wrapped_key IS NOT NULL"
@@ -76,6 +80,37 @@ class _Stone:
     pending: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """Who is being erased, to go on after a crash; it is kept sealed, and only until all is done.
+
+    Parameters
+    ----------
+    customer_id, refs
+        Who, and under which names their profiles stood.
+    noted
+        What each store was last noted to hold, by part.
+    finished_at, rows
+        When all was done the last time, in microseconds, and what had been taken out by then.
+    """
+
+    customer_id: str
+    refs: tuple[str, ...]
+    noted: dict[str, dict[str, int]] = field(default_factory=dict)
+    finished_at: int | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def loads(cls, plain: bytes) -> Self:
+        """Read what was sealed; of before anything was noted, it is who and the names alone."""
+        customer_id, refs, *more = json.loads(plain)
+        return cls(customer_id, tuple(refs), *more)
+
+    def dumps(self) -> bytes:
+        """Return the bytes to seal."""
+        return json.dumps([self.customer_id, self.refs, self.noted, self.finished_at, self.rows]).encode()
+
+
 class SqliteErasures:
     """The port `Erasures` on the database at `path`; it writes with the process's `writer`."""
 
@@ -89,24 +124,41 @@ class SqliteErasures:
         """Destroy the keys, take everything out of this database and leave the tombstone, all at once."""
         return self._writer.submit(lambda connection: self._begin(connection, customer_id, at)).result()
 
-    def step(self, erasure: Erasure, store: str, rows: int) -> None:
-        """Note durably what was taken out of another store."""
+    def note(self, erasure: Erasure, store: str, held: Mapping[str, int]) -> None:
+        """Note durably what another store holds before it is taken out; what was noted before counts once."""
         ref = self._vault.ref(erasure.customer_id)
-        self._writer.submit(lambda connection: _add(connection, ref, {store: rows})).result()
-
-    def finish(self, erasure: Erasure, at: datetime) -> None:
-        """Note that all is done, forget who it was, and empty the write-ahead log, which still has keys."""
-        ref, instant = self._vault.ref(erasure.customer_id), to_microseconds(at)
 
         def work(connection: sqlite3.Connection) -> None:
+            stone = _find(connection, ref)
+            known = None if stone is None else self._pending(connection, stone)
+            before = {} if known is None else known.noted.get(store, {})
+            new = sum(max(0, rows - before.get(part, 0)) for part, rows in held.items())
+            _add(connection, ref, {store: new})
+            if stone is not None and known is not None:
+                left = replace(known, noted={**known.noted, store: dict(held)})
+                connection.execute(_SET_PENDING, (self._sealed(connection, stone.tombstone_id, left), ref))
+
+        self._writer.submit(work).result()
+
+    def finish(self, erasure: Erasure, at: datetime) -> Erasure:
+        """Note that all is done, forget who it was, and empty the write-ahead log, which still has keys."""
+        ref = self._vault.ref(erasure.customer_id)
+
+        def work(connection: sqlite3.Connection) -> None:
+            stone = _find(connection, ref)
+            known = None if stone is None else self._pending(connection, stone)
+            same = stone is not None and known is not None and known.rows == stone.rows
+            before = known.finished_at if known is not None and same else None
             self._vault.destroy(connection, _pending_ref(erasure.tombstone_id), at)
             connection.execute(
                 "DELETE FROM customer_keys WHERE customer_ref = ?", (_pending_ref(erasure.tombstone_id),)
             )
-            connection.execute(_FINISH, (instant, ref))
+            connection.execute(_FINISH, (to_microseconds(at) if before is None else before, ref))
 
         self._writer.submit(work).result()
         self._empty_log()
+        finished = self.receipt(erasure.customer_id)
+        return erasure if finished is None else finished
 
     def receipt(self, customer_id: str) -> Erasure | None:
         """Return what was taken out since the first time; None when nobody asked for it."""
@@ -123,8 +175,8 @@ class SqliteErasures:
         connection = self._readers.get()
         found = []
         for tombstone_id, pending in connection.execute(_UNFINISHED).fetchall():
-            plain = None if pending is None else self._opened(connection, tombstone_id, pending)
-            found += [] if plain is None else [plain[0]]
+            known = None if pending is None else self._opened(connection, tombstone_id, pending)
+            found += [] if known is None else [known.customer_id]
         return tuple(found)
 
     def close(self) -> None:
@@ -135,37 +187,37 @@ class SqliteErasures:
         ref = self._vault.ref(customer_id)
         stone = _find(connection, ref)
         refs = [row[0] for row in connection.execute(_SAME, (ref,))]
-        interrupted = stone is not None and stone.finished_at is None
-        before: tuple[str, ...] = ()
-        if stone is not None and interrupted and stone.pending is not None:
-            known = self._opened(connection, stone.tombstone_id, stone.pending)
-            before = () if known is None else known[1]
-        refs = list(dict.fromkeys((*refs, *before)))
         tombstone_id = f"tomb_{secrets.token_hex(12)}" if stone is None else stone.tombstone_id
-        pending = self._sealed(connection, tombstone_id, customer_id, refs)
+        known = None if stone is None else self._pending(connection, stone)
+        if known is None:
+            known = _Pending(customer_id, ())
+            if stone is not None:
+                known = replace(known, finished_at=stone.finished_at, rows=stone.rows)
+        refs = list(dict.fromkeys((*refs, *known.refs)))
+        pending = self._sealed(connection, tombstone_id, replace(known, refs=tuple(refs)))
         connection.execute(_BEGIN, (ref, tombstone_id, to_microseconds(at), pending))
-        rows = _take_out(connection, self._vault, refs, at)
-        _add(connection, ref, rows)
-        if interrupted and stone is not None:
-            rows = {name: stone.rows.get(name, 0) + rows.get(name, 0) for name in {**stone.rows, **rows}}
+        rows = _add(connection, ref, _take_out(connection, self._vault, refs, at))
         states = [name for one in refs for name in (one, f"{Mode.TEST}:{one}")]
-        return Erasure(customer_id, tombstone_id, at, tuple(states), rows)
+        asked_at = at if stone is None else from_microseconds(stone.asked_at)
+        names = frozenset(refs)
 
-    def _sealed(
-        self, connection: sqlite3.Connection, tombstone_id: str, customer_id: str, refs: list[str]
-    ) -> bytes | None:
-        """Return who is being erased, to go on after a crash; nobody else can read it."""
-        plain = json.dumps([customer_id, refs]).encode()
-        return self._vault.seal(connection, _pending_ref(tombstone_id), plain, about=tombstone_id)
+        def theirs(kind: str, value_hash: str) -> bool:
+            return self._vault.ref(profile_of(self._vault, kind, value_hash)) in names
 
-    def _opened(
-        self, connection: sqlite3.Connection, tombstone_id: str, pending: bytes
-    ) -> tuple[str, tuple[str, ...]] | None:
-        plain = self._vault.open_sealed(connection, _pending_ref(tombstone_id), pending, about=tombstone_id)
-        if plain is None:
+        return Erasure(customer_id, tombstone_id, asked_at, tuple(states), rows, theirs=theirs)
+
+    def _sealed(self, connection: sqlite3.Connection, tombstone_id: str, known: _Pending) -> bytes | None:
+        return self._vault.seal(connection, _pending_ref(tombstone_id), known.dumps(), about=tombstone_id)
+
+    def _pending(self, connection: sqlite3.Connection, stone: _Stone) -> _Pending | None:
+        """Return who is being erased; None when all is done, or the key of it is gone."""
+        if stone.finished_at is not None or stone.pending is None:
             return None
-        customer_id, refs = json.loads(plain)
-        return customer_id, tuple(refs)
+        return self._opened(connection, stone.tombstone_id, stone.pending)
+
+    def _opened(self, connection: sqlite3.Connection, tombstone_id: str, pending: bytes) -> _Pending | None:
+        plain = self._vault.open_sealed(connection, _pending_ref(tombstone_id), pending, about=tombstone_id)
+        return None if plain is None else _Pending.loads(plain)
 
     def _empty_log(self) -> None:
         """Have the write-ahead log written back and cut; who is reading just now is waited for."""
@@ -205,11 +257,13 @@ def _take_out(connection: sqlite3.Connection, vault: Vault, refs: list[str], at:
     return rows
 
 
-def _add(connection: sqlite3.Connection, ref: str, rows: dict[str, int]) -> None:
+def _add(connection: sqlite3.Connection, ref: str, rows: dict[str, int]) -> dict[str, int]:
+    """Add to what was taken out, and return all of it."""
     stone = _find(connection, ref)
     known = {} if stone is None else stone.rows
     total = known | {name: known.get(name, 0) + count for name, count in rows.items()}
     connection.execute(_STEP, (json.dumps(total, sort_keys=True), ref))
+    return total
 
 
 def _find(connection: sqlite3.Connection, ref: str) -> _Stone | None:

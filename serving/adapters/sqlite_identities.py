@@ -39,6 +39,11 @@ _MARK = "INSERT INTO crossed_decisions VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _UNMARK = "DELETE FROM crossed_decisions WHERE customer_ref = ? AND profile_ref = ?"
 
 
+def profile_of(vault: Vault, kind: str, value_hash: str) -> str:
+    """Return the id of the profile in live traffic that stands under an identity's hash."""
+    return f"identity:{kind}:{vault.blind('identity', kind, value_hash.lower())}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Key:
     """An identity as it is kept."""

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from moment.errors import DependencyError
 from serving.adapters.database import connect
-from serving.records import DecisionRecord, Mode, Sealable, load
+from serving.adapters.record_marks import read, unmarked
+from serving.adapters.vault import Vault
+from serving.records import DecisionRecord, Mode
 
 _AFTER = """
-SELECT sequence, record FROM decisions WHERE sequence > :after {only} ORDER BY sequence LIMIT :limit
+SELECT sequence, decision_id, record FROM decisions WHERE sequence > :after {only}
+ORDER BY sequence LIMIT :limit
 """
 _NEWEST = """
-SELECT sequence, record FROM decisions WHERE sequence > :after {only} ORDER BY sequence DESC LIMIT :limit
+SELECT sequence, decision_id, record FROM decisions WHERE sequence > :after {only}
+ORDER BY sequence DESC LIMIT :limit
 """
 
 
@@ -37,8 +41,9 @@ class Wanted:
 class SqliteJournal:
     """Reads decisions of the operational database at `path`, whose schema is up to date."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vault: Vault) -> None:
         self._connection = connect(path)
+        self._vault = vault
 
     def newest(self, wanted: Wanted, limit: int) -> list[Recorded]:
         """Return the newest decisions, oldest first."""
@@ -60,4 +65,7 @@ class SqliteJournal:
             rows = self._connection.execute(sql.format(only=conditions), values).fetchall()
         except sqlite3.Error as error:
             raise DependencyError(f"the store of decision records does not answer ({error})") from error
-        return [Recorded(sequence, load(Sealable(record, None))) for sequence, record in rows]
+        return [
+            Recorded(sequence, read(decision_id, unmarked(self._vault, decision_id, stored), None))
+            for sequence, decision_id, stored in rows
+        ]

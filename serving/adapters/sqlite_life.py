@@ -11,11 +11,12 @@ from pathlib import Path
 from moment.errors import DependencyError
 from serving.adapters.database import PerThread, connect
 from serving.adapters.identifiers import utc_now
-from serving.adapters.life_chain import Believed, Head, broken, check_chain, decoded, link
+from serving.adapters.life_beginning import Beginning
+from serving.adapters.life_chain import Believed, Head, broken, check_chain, check_kept, decoded, link
 from serving.lifecycle import Book
 from serving.lifecycle.acts import AnyAct
 from serving.ports import Clock, Keys
-from serving.ports.life import Signed, Signer
+from serving.ports.life import LedgerBroken, Signed, Signer
 
 _SEQ = "SELECT seq FROM life_head"
 _HEAD = "SELECT seq, digest, signature FROM life_head"
@@ -34,10 +35,29 @@ _WAIT_MILLISECONDS = 30_000
 class SqliteLife:
     """The port `LifeLedger` on the operational database at `path`, whose schema is up to date.
 
-    What it has read once, and found to be what was signed, it keeps; a book costs one small read then.
+    What it has read once, and found to be what was signed, it keeps; a book costs one small read then. From a
+    ledger that has lost any of it nothing more is read: whoever restored a backup opens it anew.
+
+    Parameters
+    ----------
+    beginning
+        What knows, outside the database, that a ledger has begun here.
+
+    Raises
+    ------
+    LedgerBroken
+        A ledger has begun here, and nothing is left of it.
     """
 
-    def __init__(self, path: Path, machine: Signer, keys: Keys, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        path: Path,
+        machine: Signer,
+        keys: Keys,
+        clock: Clock = utc_now,
+        *,
+        beginning: Beginning | None = None,
+    ) -> None:
         self._path = path
         self._readers = PerThread(path)
         self._machine = machine
@@ -46,6 +66,7 @@ class SqliteLife:
         self._lock = threading.Lock()
         self._head = Head()
         self._book = Book()
+        self._begin(beginning)
 
     def seq(self) -> int:
         """Return how many entries there are."""
@@ -92,16 +113,44 @@ class SqliteLife:
         """Close what it reads with."""
         self._readers.close()
 
+    def _begin(self, beginning: Beginning | None) -> None:
+        """Sign where a ledger ends that has no entry yet, once in the life of a home."""
+        with _answering(), closing(connect(self._path)) as connection:
+            if connection.execute(_HEAD).fetchone() is None:
+                connection.execute(f"PRAGMA busy_timeout={_WAIT_MILLISECONDS}")
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    if connection.execute(_HEAD).fetchone() is None:
+                        self._sign_first(connection, beginning)
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+        # After the head is on the disk: a ledger that has begun and has no head would be believed no more
+        if beginning is not None:
+            beginning.note()
+
+    def _sign_first(self, connection: sqlite3.Connection, beginning: Beginning | None) -> None:
+        if connection.execute(_ANY).fetchone() is not None:
+            raise _headless(connection)
+        if beginning is not None and beginning.noted:
+            raise broken(
+                "the ledger of models had begun, and nothing is left of it",
+                f"restore moment.db from a backup, or remove {beginning.name} to begin a new one",
+            )
+        head = Head.first(self._machine)
+        connection.execute(_PUT_HEAD, (head.seq, head.digest, head.signature))
+
     def _read(self, connection: sqlite3.Connection) -> Book:
         """Return the book as the connection sees the ledger, reading what is new of it."""
         with self._lock:
             head = _head(connection)
             if head == self._head:
                 return self._book
-            # A ledger that became shorter is another one: somebody put a backup in its place
-            before, book = (self._head, self._book) if head.seq > self._head.seq else (Head(), Book())
-            entries = _entries(connection, before.seq)
-            check_chain(entries, self._believed, before, head)
+            check_kept(self._head, head)
+            book = self._book
+            entries = _entries(connection, self._head.seq)
+            check_chain(entries, self._believed, self._head, head)
             for one in entries:
                 book = book.after(one.entry)
             self._head, self._book = head, book
@@ -132,9 +181,15 @@ class SqliteLife:
 
 def _head(connection: sqlite3.Connection) -> Head:
     row = connection.execute(_HEAD).fetchone()
-    if row is None and connection.execute(_ANY).fetchone() is not None:
-        raise broken("the end of the ledger of models is gone")
-    return Head() if row is None else Head(*row)
+    if row is None:
+        raise _headless(connection)
+    return Head(*row)
+
+
+def _headless(connection: sqlite3.Connection) -> LedgerBroken:
+    if connection.execute(_ANY).fetchone() is None:
+        return broken("the ledger of models was emptied, and its end is gone")
+    return broken("the end of the ledger of models is gone")
 
 
 def _entries(connection: sqlite3.Connection, after: int) -> tuple[Signed, ...]:

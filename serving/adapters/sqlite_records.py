@@ -18,11 +18,12 @@ from moment.errors import DependencyError
 from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
+from serving.adapters.record_marks import marked, read, unmarked
 from serving.adapters.sqlite_outcomes import count_waiting
 from serving.adapters.sqlite_reserving import reserve
 from serving.adapters.vault import Vault, anonymous_ref
 from serving.ports import Entry, Past, Reservation, StaleHistory
-from serving.records import DecisionRecord, Sealable, dump, load
+from serving.records import DecisionRecord, Sealable, dump
 
 _INSERT = """
 INSERT INTO decisions (decision_id, key_id, request_ref, mode, channel, customer_ref, received_at,
@@ -33,7 +34,16 @@ _COLUMNS = "SELECT decision_id, customer_ref, received_at, record, personal FROM
 _BY_REQUEST = f"{_COLUMNS} WHERE request_ref = ?"
 _BY_ID = f"{_COLUMNS} WHERE decision_id = ?"
 _BY_REQUESTS = f"{_COLUMNS} WHERE request_ref IN (SELECT value FROM json_each(?))"  # noqa: S608 - of the texts here
-_HISTORY = f"{_COLUMNS} WHERE {{conditions}} ORDER BY decided_at DESC, decision_id DESC LIMIT ?"
+_HISTORY = f"""
+WITH RECURSIVE same (ref) AS (
+    VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
+), newest AS (
+    SELECT sequence FROM decisions WHERE {{conditions}} ORDER BY decided_at DESC, decision_id DESC LIMIT ?
+)
+{_COLUMNS} WHERE sequence IN newest ORDER BY decided_at DESC, decision_id DESC
+"""  # noqa: S608 - of the texts here
+"""Of a customer and everybody they are linked with; what is sorted are places, not records."""
+
 _ADD_VERSION = "INSERT INTO decision_versions (versions) VALUES (?)"
 
 _Row = tuple[str, str | None, int, bytes, bytes | None]
@@ -73,7 +83,7 @@ class SqliteRecords:
         return {request_id: record for request_id, record in known if request_id is not None}
 
     def history(self, customer_id: str, wanted: Past) -> tuple[DecisionRecord, ...]:
-        """Return a customer's records that fit, newest first."""
+        """Return the records that fit of a customer and of who they are linked with, newest first."""
         conditions, values = _conditions(self._vault.ref(customer_id), wanted)
         found = self._select(_HISTORY.format(conditions=conditions), *values, wanted.limit)
         return tuple(entry.record for entry in found)
@@ -101,12 +111,14 @@ def request_ref(vault: Vault, key_id: str, request_id: str) -> str:
 class _New:
     """A record on its way in, as far as it is known without the database.
 
-    `customer_ref` is None for somebody nobody knows; then the day's key seals it, which `sealed_for` names.
+    `customer_ref` is None for somebody nobody knows; then the day's key seals it, which `sealed_for` names;
+    `about` is what it is sealed for.
     `holder_ref` is who the reservation is of.
     """
 
     entry: Entry
     stored: Sealable
+    about: str
     request_ref: str | None
     customer_ref: str | None
     sealed_for: str
@@ -121,10 +133,13 @@ class _New:
         customer = None if record.personal is None else record.personal.customer_id
         ref = None if customer is None else vault.ref(customer)
         holder = None if reservation is None else reservation.customer_id
+        stored = dump(record)
+        opened, about = marked(vault, record.decision_id, stored.open)
         offered = {offer.action: None for placement in record.placements for offer in placement.offers}
         return cls(
             entry=entry,
-            stored=dump(record),
+            stored=Sealable(opened, stored.personal),
+            about=about,
             request_ref=None
             if record.request_id is None
             else request_ref(vault, record.key_id, record.request_id),
@@ -153,7 +168,7 @@ def _store(connection: sqlite3.Connection, vault: Vault, new: _New) -> Entry:
     record, sealed = new.entry.record, None
     if new.stored.personal is not None:
         part = _with_digest(new.entry.request_sha256, new.stored.personal)
-        sealed = vault.seal(connection, new.sealed_for, part, about=record.decision_id)
+        sealed = vault.seal(connection, new.sealed_for, part, about=new.about)
     _insert(connection, new if sealed is not None else new.without_person(), sealed)
     if new.reservation is not None:
         known = sealed is not None and new.holder_ref == new.sealed_for  # sealing has looked at the key
@@ -202,7 +217,7 @@ def _with_digest(request_sha256: bytes, personal: bytes) -> bytes:
 
 def _conditions(customer_ref: str, wanted: Past) -> tuple[str, list[object]]:
     """Return the WHERE of a history and its values."""
-    conditions: list[str] = ["customer_ref = ?", "mode = ?"]
+    conditions: list[str] = ["customer_ref IN same", "mode = ?"]
     values: list[object] = [customer_ref, wanted.mode]
     if wanted.channel is not None:
         conditions.append("channel = ?")
@@ -232,9 +247,10 @@ def open_personal(
 
 def _entry(connection: sqlite3.Connection, vault: Vault, row: _Row) -> Entry:
     """Read a row. The key is looked at after the row: what is erased in between is not opened any more."""
-    decision_id, customer_ref, received_at, opened, sealed = row
+    decision_id, customer_ref, received_at, stored, sealed = row
+    opened = unmarked(vault, decision_id, stored)
     request_sha256, personal = b"", None
     if sealed is not None:
         ref = customer_ref or anonymous_ref(from_microseconds(received_at).date())
-        request_sha256, personal = open_personal(connection, vault, ref, sealed, about=decision_id)
-    return Entry(load(Sealable(opened, personal)), request_sha256)
+        request_sha256, personal = open_personal(connection, vault, ref, sealed, about=opened.about)
+    return Entry(read(decision_id, opened, personal), request_sha256)

@@ -20,16 +20,21 @@ from serving.records import Mode, Versions
 
 T = TypeVar("T")
 
-_DUE_PERSONAL = """
-FROM decisions WHERE mode = 'live' AND personal IS NOT NULL AND received_at < ? AND received_at >= ?
+# Asked of one version after the other: so one index serves these and the count of what cites each. Left to
+# itself SQLite would begin with the records, all of them
+_DUE = """
+FROM decision_versions AS cited CROSS JOIN decisions AS made ON made.version_id = cited.version_id
+WHERE made.mode = ? AND (made.personal IS NOT NULL) IN ({personal}) AND made.received_at < ?
 """
+_DUE_PERSONAL = f"{_DUE.format(personal='1')} AND made.received_at >= ?"
+_DUE_RECORDS = _DUE.format(personal="0, 1")
 _COUNT_PERSONAL = f"SELECT COUNT(*) {_DUE_PERSONAL}"
 _FORGET_PERSONAL = f"""
 UPDATE decisions SET personal = NULL, request_ref = NULL
-WHERE sequence IN (SELECT sequence {_DUE_PERSONAL} LIMIT ?)
+WHERE sequence IN (SELECT made.sequence {_DUE_PERSONAL} LIMIT ?)
 """  # noqa: S608 - of the text above
-_COUNT_RECORDS = "SELECT COUNT(*) FROM decisions WHERE mode = ? AND received_at < ?"
-_DUE_RECORDS = "SELECT decision_id FROM decisions WHERE mode = ? AND received_at < ? LIMIT ?"
+_COUNT_RECORDS = f"SELECT COUNT(*) {_DUE_RECORDS}"
+_FIND_RECORDS = f"SELECT made.decision_id {_DUE_RECORDS} LIMIT ?"
 _FORGET_RECORD = "DELETE FROM decisions WHERE decision_id = ?"
 _HELD = """
 SELECT mode, action_id, charge_day, charge_cost FROM contacts
@@ -52,8 +57,9 @@ DELETE FROM outcome_reports WHERE (decision_id, tracking_id, event_ref) IN
   (SELECT decision_id, tracking_id, event_ref {_DUE_REPORTS} LIMIT ?)
 """  # noqa: S608 - of the text above
 _CITED = """
-SELECT versions, COUNT(*) FROM decisions JOIN decision_versions USING (version_id)
-GROUP BY version_id ORDER BY version_id
+SELECT cited.versions, COUNT(*)
+FROM decision_versions AS cited CROSS JOIN decisions AS made ON made.version_id = cited.version_id
+GROUP BY cited.version_id ORDER BY cited.version_id
 """
 
 
@@ -69,10 +75,10 @@ class SqliteRetention:
         """Return how many personal parts and whole records are due."""
 
         def count(connection: sqlite3.Connection) -> Pruned:
-            personal = connection.execute(_COUNT_PERSONAL, _between(expiry)).fetchone()[0]
+            personal = connection.execute(_COUNT_PERSONAL, _parts(expiry)).fetchone()[0]
             records = [connection.execute(_COUNT_RECORDS, due).fetchone()[0] for due in _whole(expiry)]
             events = [connection.execute(_COUNT_EVENTS, due).fetchone()[0] for due in _events(expiry)]
-            reports = connection.execute(_COUNT_REPORTS, _between(expiry)[:1]).fetchone()[0]
+            reports = connection.execute(_COUNT_REPORTS, (to_microseconds(expiry.personal),)).fetchone()[0]
             return Pruned(personal=personal, records=sum(records), events=sum(events), reports=reports)
 
         return self._read(count)
@@ -103,10 +109,10 @@ class SqliteRetention:
 
 
 def _prune(connection: sqlite3.Connection, expiry: Expiry, limit: int) -> Pruned:
-    pruned = Pruned(personal=connection.execute(_FORGET_PERSONAL, (*_between(expiry), limit)).rowcount)
+    pruned = Pruned(personal=connection.execute(_FORGET_PERSONAL, (*_parts(expiry), limit)).rowcount)
     for due in _whole(expiry):
         left = limit - pruned.personal - pruned.records
-        for (decision_id,) in connection.execute(_DUE_RECORDS, (*due, left)).fetchall():
+        for (decision_id,) in connection.execute(_FIND_RECORDS, (*due, left)).fetchall():
             pruned += _forget(connection, decision_id)
     if pruned == Pruned():
         pruned = _forget_told(connection, expiry, limit)
@@ -137,9 +143,9 @@ def _forget(connection: sqlite3.Connection, decision_id: str) -> Pruned:
     return Pruned(records=1, contacts=contacts, outcomes=outcomes)
 
 
-def _between(expiry: Expiry) -> tuple[int, int]:
-    """Return before when personal parts are due, and from when on; what is older goes as a whole."""
-    return to_microseconds(expiry.personal), to_microseconds(expiry.records)
+def _parts(expiry: Expiry) -> tuple[Mode, int, int]:
+    """Return of what mode and before when personal parts are due, and from when on; the older go whole."""
+    return Mode.LIVE, to_microseconds(expiry.personal), to_microseconds(expiry.records)
 
 
 def _whole(expiry: Expiry) -> tuple[tuple[Mode, int], ...]:

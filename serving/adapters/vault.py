@@ -18,6 +18,7 @@ import sqlite3
 import threading
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -41,6 +42,7 @@ _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _REFERENCE_BYTES = 16
 _CACHED_KEYS = 20_000
+_LATEST_CUSTOMERS = 64
 
 _KEY = "SELECT wrapped_key FROM customer_keys WHERE customer_ref = ?"
 _ADD_KEY = "INSERT INTO customer_keys (customer_ref, wrapped_key, created_at) VALUES (?, ?, ?)"
@@ -61,6 +63,9 @@ class Vault:
         self._secret = secret
         # To take a key in costs more than all else: each reference begins with a copy
         self._referring = hmac.new(self.derived_key("customer reference"), digestmod="sha256")
+        self._marking = hmac.new(self.derived_key("marks of records"), digestmod="sha256")
+        # A decision asks four times about its customer; remembered is only who may be decided for now
+        self._latest = lru_cache(_LATEST_CUSTOMERS)(self._refer)
         self._blinding_key = self.derived_key("blinding")
         self._wrapping = AESGCM(self.derived_key("wrapping of customers' keys"))
         self._unwrapped: dict[str, tuple[bytes, AESGCM]] = {}
@@ -112,6 +117,9 @@ class Vault:
 
     def ref(self, customer_id: str) -> str:
         """Return the reference a customer stands under: 22 letters that tell nothing without the secret."""
+        return self._latest(customer_id)
+
+    def _refer(self, customer_id: str) -> str:
         keyed = self._referring.copy()
         keyed.update(_bytes(customer_id))
         return _name(keyed.digest())
@@ -121,10 +129,18 @@ class Vault:
         named = "\0".join([kind, *(str(len(part)) for part in parts), *parts])
         return _name(hmac.digest(self._blinding_key, _bytes(named), "sha256"))
 
+    def mark(self, about: str, content: bytes) -> bytes:
+        """Return 32 bytes that only the secret makes of what stands in clear and the id of what holds it."""
+        keyed = self._marking.copy()
+        keyed.update(_bytes(f"{len(about)}\0{about}"))
+        keyed.update(content)
+        return keyed.digest()
+
     def seal(self, connection: sqlite3.Connection, ref: str, plain: bytes, *, about: str) -> bytes | None:
         """Return bytes sealed with the customer's key, made at its first use; None when they were erased.
 
-        What was sealed opens for the same ``ref`` and ``about`` (the id of what holds it) alone.
+        What was sealed opens for the same ``ref`` and ``about`` alone: the id of what holds it and, behind a
+        zero, whatever else it is bound to.
         """
         row = connection.execute(_KEY, (ref,)).fetchone()
         key = self._new_key(connection, ref) if row is None else self._held(ref, row[0])
@@ -148,10 +164,10 @@ class Vault:
             return None
         try:
             return key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(ref, about))
-        except InvalidTag:
+        except (InvalidTag, TypeError, ValueError):  # too short, or no bytes at all
             raise DependencyError(
-                f"what is sealed for {about} cannot be opened: the database was changed by other means; "
-                "restore a backup"
+                f"what is sealed for {about.partition(chr(0))[0]} cannot be opened: the database was changed "
+                "by other means; restore a backup"
             ) from None
 
     def is_erased(self, connection: sqlite3.Connection, ref: str) -> bool:
@@ -205,6 +221,7 @@ class Vault:
         return key
 
     def _forget(self, ref: str) -> None:
+        self._latest.cache_clear()
         with self._lock:
             self._unwrapped.pop(ref, None)
 

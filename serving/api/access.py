@@ -61,6 +61,7 @@ def signer_of(request: AnyRequest, caller: Caller, office: Signing) -> Signer:
 def _secret_of(request: AnyRequest) -> str:
     headers = request.headers.getall("authorization", [])
     scheme, _, secret = (headers[0] if len(headers) == 1 else "").partition(" ")
-    if scheme.lower() != "bearer" or not secret.strip():
+    secret = secret.strip(" \t")  # what HTTP calls space; other characters of its kind are the key's own
+    if scheme.lower() != "bearer" or not secret:
         raise InvalidRequest("send one header Authorization: Bearer <key>", code="key-missing")
-    return secret.strip()
+    return secret

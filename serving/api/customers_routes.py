@@ -91,7 +91,7 @@ OPERATIONS = (
         answers=CONSENT_ANSWERS,
         body=ConsentsRequest,
         bodies=CONSENT_REQUESTS,
-        problems=(*_BODY, *ACCESS, "channel-not-allowed", *ALWAYS),
+        problems=(*_BODY, *ACCESS, "channel-not-allowed", "unknown-channel", *ALWAYS),
         parameters=(CUSTOMER_ID,),
         scope=Scope.WRITE_CONSENTS,
     ),
@@ -108,7 +108,7 @@ OPERATIONS = (
         answers=CONSENT_ANSWERS,
         body=ProfileConsentsRequest,
         bodies=PROFILE_CONSENT_REQUESTS,
-        problems=(*_BODY, *ACCESS, "channel-not-allowed", *ALWAYS),
+        problems=(*_BODY, *ACCESS, "channel-not-allowed", "unknown-channel", *ALWAYS),
         scope=Scope.WRITE_CONSENTS,
     ),
     _link_operation(
@@ -133,8 +133,10 @@ OPERATIONS = (
         summary="Erase a customer",
         description=(
             "Destroys the customer's key and takes them out of every store, for good: a later ingest does "
-            "not bring them back. Only a live key may. Erasing again, or somebody nobody knows, answers the "
-            "same with no rows. Without an answer, ask again: it goes on where it was."
+            "not bring them back. Only a live key may. The key and what decisions read go at once; the "
+            "answer waits up to 60 s for the files, and after a 503 that goes on: ask again for the receipt. "
+            "It counts all that was taken out since the first time; asked again it looks everywhere again, "
+            "and answers the same unless it found more. Somebody nobody knows has a receipt of no rows."
         ),
         answer=ErasureReceipt,
         answers=RECEIPTS,

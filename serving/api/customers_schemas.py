@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from serving.api.examples import JSON
-from serving.api.schemas import FeatureAnswered, Identifier, IdentityNamed, PastDecision
+from serving.api.schemas import FeatureAnswered, Identifier, IdentityNamed, Instant, PastDecision
 from serving.decision.consent_ledger import ConsentStatus
 from serving.decision.values import ProfileKind, Purpose, Scalar
 from serving.ports import IdentityKind
@@ -48,7 +47,7 @@ class ConsentsAnswer(Struct, frozen=True):
     """What is in the ledger now. It holds for every request that comes later, on every worker."""
 
     consents: tuple[ConsentChosen, ...]
-    valid_from: datetime
+    valid_from: Instant
 
 
 class LinkRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,11 +72,11 @@ class StoreErased(Struct, frozen=True):
 
 
 class ErasureReceipt(Struct, frozen=True):
-    """What was erased, and the tombstone that keeps it so. Somebody nobody knows has the same, of no rows."""
+    """What was erased since it was asked for the first time, and the tombstone that keeps it so."""
 
     tombstone_id: str
-    asked_at: datetime
-    finished_at: datetime
+    asked_at: Instant
+    finished_at: Instant
     stores: tuple[StoreErased, ...]
 
 
@@ -87,9 +86,9 @@ class ConsentHeld(Struct, frozen=True):
     purpose: Purpose
     channel: str | None
     status: ConsentStatus
-    valid_from: datetime
-    valid_to: datetime | None
-    known_at: datetime
+    valid_from: Instant
+    valid_to: Instant | None
+    known_at: Instant
     source: str
 
 
@@ -97,7 +96,7 @@ class IdentityHeld(Struct, frozen=True):
     """An identity, by its kind alone: its value is not kept."""
 
     kind: IdentityKind
-    linked_at: datetime
+    linked_at: Instant
     shared: bool
 
 
@@ -106,7 +105,7 @@ class OutcomeHeld(Struct, frozen=True):
 
     tracking_id: str
     kind: str
-    occurred_at: datetime
+    occurred_at: Instant
     value: float | None
 
 
@@ -114,7 +113,7 @@ class EventHeld(Struct, frozen=True):
     """What the customer did."""
 
     kind: str
-    occurred_at: datetime
+    occurred_at: Instant
     channel: str
     attributes: dict[str, Scalar]
 
@@ -124,7 +123,7 @@ class ExportAnswer(Struct, frozen=True):
 
     customer_id: str
     profile: ProfileKind
-    as_of: datetime
+    as_of: Instant
     features: tuple[FeatureAnswered, ...]
     consents: tuple[ConsentHeld, ...]
     identities: tuple[IdentityHeld, ...]

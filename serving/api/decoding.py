@@ -27,6 +27,7 @@ _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UT
 
 _WHERE = re.compile(r" - at `(?:key` in `)?\$\.?(?P<path>.*)`$")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>.*)`$", re.DOTALL)
+_BYTE = re.compile(r"\(byte (?P<byte>\d+)\)$")
 _MISSING = re.compile(r"missing required field `(?P<name>.*)`$", re.DOTALL)
 
 _decoder = msgspec.json.Decoder(DecisionRequest)
@@ -96,8 +97,12 @@ def structured(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InvalidRequest("the body is not well-formed JSON in UTF-8", code="malformed-json") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        place = _BYTE.search(str(error))
+        where = f", at byte {place['byte']}" if place else ""
+        raise InvalidRequest(
+            f"the body is not well-formed JSON in UTF-8{where}", code="malformed-json"
+        ) from None
 
 
 def instant(text: object, field: str) -> datetime:
@@ -162,6 +167,11 @@ def _plain(message: str) -> str:
     """Return the decoder's words in ours; it names types, never a value."""
     if message.startswith("Invalid enum value"):
         return "this is none of the words it may be; GET /openapi.json lists them"
+    if "matching regex" in message:
+        controls = (
+            "no control characters may be in it" if "x00" in message else "it is not written as it must be"
+        )
+        return f"{controls}; GET /openapi.json says how to write it"
     return message[:1].lower() + message[1:].replace("`", "")
 
 

@@ -110,5 +110,6 @@ def _answered(taken: EventTaken) -> EventAnswered:
         event_id=taken.event_id,
         verdict=taken.verdict,
         code=UNSET if taken.code is None else taken.code,
+        detail=UNSET if taken.detail is None else taken.detail,
         attribute=UNSET if taken.attribute is None else taken.attribute,
     )

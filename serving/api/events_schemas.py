@@ -62,12 +62,14 @@ class EventAnswered(Struct, frozen=True, omit_defaults=True):
     """What became of one event.
 
     `recorded`: it counts. `duplicate`: it was reported before, the same. `conflict`: its `event_id` stands
-    for another event, which counts; this one does not. `rejected`: `code` says why, `attribute` which one.
+    for another event, which counts; this one does not. `rejected`: `code` says why, `detail` the way out,
+    `attribute` which one is meant.
     """
 
     event_id: str
     verdict: EventVerdict
     code: Refusal | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
     attribute: str | UnsetType = UNSET
 
 
@@ -125,6 +127,7 @@ ANSWERS: Mapping[str, JSON] = {
                 "event_id": "till-44",
                 "verdict": "rejected",
                 "code": "missing-attribute",
+                "detail": "without its amount it says nothing",
                 "attribute": "amount",
             },
         ]

@@ -87,8 +87,8 @@ OPERATIONS = (
         description=(
             "Runs the decision again from its record, without side effects: by the very catalogue and models "
             "that decided, or with `against=current` by those of today. Answers `identical`, or names every "
-            "difference: catalogue, rule, feature contract, bundle, time, seed, reason, score, offer, "
-            "probability, words. Takes no body."
+            "difference: catalogue, rule, policy (whatever else a catalogue says, by kind, name and field), "
+            "feature contract, bundle, time, seed, reason, score, offer, probability, words. Takes no body."
         ),
         answer=ReplayAnswer,
         answers=REPLAYS,
@@ -216,6 +216,6 @@ def _replay(replayed: Replayed, *, scores: bool) -> ReplayAnswer:
 
 
 def _difference(one: Difference, *, scores: bool) -> DifferenceAnswered:
-    if one.kind.is_score and not scores:
+    if one.is_score and not scores:
         return DifferenceAnswered(one.kind, one.subject)
     return DifferenceAnswered(one.kind, one.subject, one.recorded, one.replayed)

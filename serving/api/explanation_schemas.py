@@ -91,8 +91,8 @@ class ReplayAnswer(Struct, frozen=True):
     """What came of deciding again from the recorded inputs.
 
     `identical`: bit for bit. `different`: `differences` names what, causes first. `erased`: what was known of
-    the customer is gone. `impossible`: the catalogue that decided is gone. `scores` says whether the model
-    was asked again or its recorded scores were taken.
+    the customer is gone. `impossible`: the catalogue that decided is gone, or has not what the record
+    names. `scores` says whether the model was asked again or its recorded scores were taken.
     """
 
     decision_id: str
@@ -180,7 +180,13 @@ REPLAYS: dict[str, JSON] = {
                 "subject": "coupon-beef",
                 "recorded": "eligible: days_since_purchase <= 90",
                 "replayed": None,
-            }
+            },
+            {
+                "kind": "policy",
+                "subject": "contact policy three-a-week limit",
+                "recorded": "3",
+                "replayed": "1",
+            },
         ],
         "scores": "model",
         "notes": [],

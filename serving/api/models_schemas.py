@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from serving.api.examples import JSON
+from serving.api.schemas import Instant
 from serving.lifecycle import GateVerdict, Model, Severity, State, StopKind, Verdict
 
 LONGEST_APPROVAL_DAYS = 730
@@ -31,8 +31,8 @@ class ApprovalAnswered(Struct, frozen=True):
     """An approval: who gave it, why, and until when it holds."""
 
     by: PersonAnswered
-    at: datetime
-    expires_at: datetime
+    at: Instant
+    expires_at: Instant
     reason: str
 
 
@@ -53,7 +53,7 @@ class FindingAnswered(Struct, frozen=True):
     blocks: bool
     text: str
     by: PersonAnswered
-    at: datetime
+    at: Instant
 
 
 class VersionBrief(Struct, frozen=True):
@@ -62,7 +62,7 @@ class VersionBrief(Struct, frozen=True):
     version: str
     digest: str
     state: State
-    since: datetime
+    since: Instant
     verdict: Verdict | None
     approval: Approved
     shadow: float
@@ -76,12 +76,12 @@ class VersionAnswer(Struct, frozen=True):
     version: str
     digest: str
     state: State
-    since: datetime
+    since: Instant
     verdict: Verdict | None
     approval: Approved
     approved: ApprovalAnswered | None
     made_by: PersonAnswered
-    submitted_at: datetime
+    submitted_at: Instant
     tier: int
     use_class: str
     owner: str
@@ -155,7 +155,7 @@ class StopAnswer(Struct, frozen=True):
     name: str
     reason: str
     by: PersonAnswered
-    at: datetime
+    at: Instant
     resume_asked_by: PersonAnswered | None
 
 

@@ -28,14 +28,17 @@ from serving.api.problem_examples import SAID
 from serving.api.problems import KINDS, MEDIA_TYPE, Problem, problem
 
 OPERATIONS = (
-    *operations.OPERATIONS,
-    *customers_routes.OPERATIONS,
-    *events_routes.OPERATIONS,
-    *explanation_routes.OPERATIONS,
-    *history_routes.OPERATIONS,
+    *operations.DECIDING,
     *outcomes_routes.OPERATIONS,
+    *events_routes.OPERATIONS,
+    *operations.RECORDS,
+    *explanation_routes.OPERATIONS,
+    *operations.CUSTOMERS,
+    *history_routes.OPERATIONS,
+    *customers_routes.OPERATIONS,
     *models_routes.OPERATIONS,
     *stops_routes.OPERATIONS,
+    *operations.PROBES,
 )
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -88,6 +91,10 @@ def describe(operations: Sequence[Operation], title: str, description: str) -> D
     """Return the description of some calls."""
     structs = [Problem, *_structs(operations)]
     _, components = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
+    for component in components.values():
+        # Said of words too, for who makes code of it
+        if "enum" in component and all(isinstance(word, str) for word in component["enum"]):
+            component.setdefault("type", "string")
     for name, rule in _RULES.items():
         if name in components:
             components[name] |= rule

@@ -75,7 +75,7 @@ CUSTOMER_ID = Parameter(
     "1228",
 )
 
-OPERATIONS = (
+DECIDING = (
     Operation(
         method="post",
         path="/v1/decisions",
@@ -120,6 +120,9 @@ OPERATIONS = (
         ),
         scope="decisions:write",
     ),
+)
+
+RECORDS = (
     Operation(
         method="get",
         path="/v1/decisions/{decision_id}",
@@ -145,6 +148,9 @@ OPERATIONS = (
         ),
         scope="decisions:read",
     ),
+)
+
+CUSTOMERS = (
     Operation(
         method="get",
         path="/v1/customers/{customer_id}",
@@ -169,6 +175,9 @@ OPERATIONS = (
         ),
         scope="customers:read",
     ),
+)
+
+PROBES = (
     Operation(
         method="get",
         path="/livez",

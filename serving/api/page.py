@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 from serving.api.openapi import OPERATIONS, Document
 from serving.api.operations import Operation
+from serving.api.page_fields import fields
 from serving.api.problems import KINDS
 
 _STYLE = """
@@ -29,7 +32,12 @@ a,.method{color:#7fd1c0}
 def page(described: Document) -> bytes:
     """Return the page."""
     info = described.content["info"]
-    body = "".join(map(_operation, OPERATIONS))
+    schemas = described.content["components"]["schemas"]
+    body = "".join(_operation(operation, schemas) for operation in OPERATIONS)
+    calls = "".join(
+        f'<li><a href="#{operation.name}">{escape(operation.summary)}</a> {_call(operation)}</li>'
+        for operation in OPERATIONS
+    )
     problems = "".join(
         f"<tr><td><code>{code}</code></td><td>{kind.status}</td><td>{escape(kind.title)}</td></tr>"
         for code, kind in KINDS.items()
@@ -42,18 +50,22 @@ def page(described: Document) -> bytes:
 <a href="/openapi.json">openapi.json</a>, <a href="/openapi.yaml">openapi.yaml</a>.</p>
 <p>Send <code>Authorization: Bearer &lt;key&gt;</code> with every call under <code>/v1</code>;
 <code>moment keys create</code> makes a key.</p>
+<ul>{calls}<li><a href="#problems">Problems</a></li></ul>
 {body}
-<h2>Problems</h2>
+<h2 id="problems">Problems</h2>
 <p>Every refusal is <code>application/problem+json</code> (RFC 9457) with one of these codes.</p>
 <table><tr><th>code</th><th>status</th><th>meaning</th></tr>{problems}</table>
 </body></html>
 """.encode()
 
 
-def _operation(operation: Operation) -> str:
-    call = f'<span class="method">{operation.method}</span> <code>{escape(operation.path)}</code>'
+def _call(operation: Operation) -> str:
+    return f'<span class="method">{operation.method}</span> <code>{escape(operation.path)}</code>'
+
+
+def _operation(operation: Operation, schemas: Mapping[str, Any]) -> str:
     parts = [
-        f'<h2 id="{operation.name}">{call}</h2>',
+        f'<h2 id="{operation.name}">{_call(operation)}</h2>',
         f"<p><strong>{escape(operation.summary)}.</strong> {_inline(operation.description)}</p>",
     ]
     if operation.scope:
@@ -64,9 +76,24 @@ def _operation(operation: Operation) -> str:
             for item in operation.parameters
         )
         parts.append(f"<table>{rows}</table>")
+    if operation.body is not None:
+        parts.append(_fields("The body", operation.body.__name__, schemas, opened=True))
     parts += [_example(f"Request: {name}", value) for name, value in operation.bodies.items()]
+    parts.append(_fields("The answer", operation.answer.__name__, schemas))
     parts += [_example(f"Answer: {name}", value) for name, value in operation.answers.items()]
+    refusals = ", ".join(f"<code>{code}</code> {KINDS[code].status}" for code in operation.problems)
+    parts.append(f"<details><summary>Refusals</summary><p>{refusals}</p></details>")
     return "".join(parts)
+
+
+def _fields(title: str, name: str, schemas: Mapping[str, Any], *, opened: bool = False) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(field.path)}</code></td><td>{'required' if field.required else ''}</td>"
+        f"<td>{_inline(field.kind)}</td><td>{_inline(field.meaning)}</td></tr>"
+        for field in fields(name, schemas)
+    )
+    table = f"<table>{rows}</table>"
+    return f"<details{' open' if opened else ''}><summary>{escape(title)}</summary>{table}</details>"
 
 
 def _example(title: str, value: object) -> str:

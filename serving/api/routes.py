@@ -99,7 +99,7 @@ def router(office: Office, settings: Settings) -> Router:
         caller.require(Scope.ERASE_CUSTOMERS)
         refuse_parameters(request, ())
         desk, customer_id = office.desk(), id_in_path(request, "customer_id")
-        return ok(erasure_receipt(await desk.aside(lambda: desk.erase(caller, customer_id))))
+        return ok(erasure_receipt(await desk.erasing(caller, customer_id)))
 
     return Router("/v1", route_handlers=[make_decision, read_decision, customer])
 

@@ -19,6 +19,9 @@ MAX_WORD = 256
 Approval = Literal["approved", "none", "expired"]
 """Whether a person approved what decides: ``none`` has, or the approval is ``expired``."""
 
+Instant = Annotated[datetime, Meta(tz=True)]
+"""A time with its offset, as RFC 3339 writes it."""
+
 Identifier = Annotated[
     str,
     Meta(
@@ -165,7 +168,7 @@ class OfferAnswered(Struct, frozen=True):
     treatment: str
     content: dict[str, str]
     tracking_id: str
-    expires_at: datetime
+    expires_at: Instant
     scores: Scores | UnsetType = UNSET
 
 
@@ -200,7 +203,7 @@ class FeatureUsed(Struct, frozen=True):
     name: str
     value: RecordedValue
     state: FeatureState
-    as_of: datetime | None
+    as_of: Instant | None
 
 
 class CandidateScores(Struct, frozen=True):
@@ -254,8 +257,8 @@ class RecordedOfferAnswered(Struct, frozen=True):
     treatment: str
     content: dict[str, str]
     tracking_id: str
-    expires_at: datetime
-    reserved_until: datetime | None
+    expires_at: Instant
+    reserved_until: Instant | None
     kind: OfferKind
     scores: OfferFactors | UnsetType = UNSET
 
@@ -280,8 +283,8 @@ class RecordAnswer(Struct, frozen=True):
     channel: str
     customer_id: str | None
     request_id: str | None
-    received_at: datetime
-    decided_at: datetime
+    received_at: Instant
+    decided_at: Instant
     profile: ProfileKind
     placements: tuple[RecordedPlacementAnswered, ...]
     context: dict[str, Scalar]
@@ -308,7 +311,7 @@ class FeatureAnswered(Struct, frozen=True):
     name: str
     value: RecordedValue
     state: FeatureState
-    as_of: datetime | None
+    as_of: Instant | None
     age_seconds: float | None
     unit: str
     meaning: str
@@ -328,7 +331,7 @@ class PastDecision(Struct, frozen=True):
     """An earlier decision."""
 
     decision_id: str
-    decided_at: datetime
+    decided_at: Instant
     channel: str
     offers: tuple[PastOffer, ...]
 
@@ -338,7 +341,7 @@ class CustomerAnswer(Struct, frozen=True):
 
     customer_id: str
     profile: ProfileKind
-    as_of: datetime
+    as_of: Instant
     segment: str | None
     features: tuple[FeatureAnswered, ...]
     decisions: tuple[PastDecision, ...]

@@ -22,6 +22,7 @@ from serving.decision.choose import choose
 from serving.decision.context import complete_context, zone_of
 from serving.decision.decision import Decision, Scores
 from serving.decision.rule_plan import Verdicts
+from serving.decision.seeded import Seeded
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import History
 from serving.ports import Reservation, Segmenter, Standing
@@ -339,7 +340,7 @@ class Decider:
     ) -> Deliberation:
         question = turn.question
         seed = seed_of(question.decision_id, number)
-        decision = choose(view.left, scores, view.history, np.random.default_rng(seed))
+        decision = choose(view.left, scores, view.history, Seeded(seed))
         names = () if self._ask.reserve is None else tracking_ids(question, decision)
         return Deliberation(
             question=question,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from copy import copy
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from features.population import Population
@@ -20,19 +19,16 @@ from serving.batch.models import Models
 from serving.batch.reserving import Reserver
 from serving.batch.rows import Form
 from serving.bootstrap import load_catalogue, open_tracking
-from serving.decision.catalogue import Catalogue
 from serving.decision.values import Consent
 from serving.ports import Scope
 from serving.records import Versions
 from serving.settings import Settings
 from serving.use_cases.access import Caller
+from serving.use_cases.lifetimes import BATCH_KEY, living
 from serving.use_cases.standstill import Standstill
 
 if TYPE_CHECKING:
     from serving.adapters.vault import Vault
-
-KEY_ID = "moment-batch"
-"""Who asks, in the records of a batch."""
 
 MEMORY_LIMIT = "1GB"
 """For the DuckDB of each process."""
@@ -87,7 +83,7 @@ def open_work(setup: Setup) -> tuple[Callable[[Chunk], Decided], Callable[[], No
     if placement is None:
         raise DependencyError(f"placement `{ask.placement}` is gone from the catalogue; run the batch again")
     if ask.reserve is not None:
-        catalogue = living(catalogue, ask, ask.reserve)
+        catalogue = living(catalogue, ask.channel, ask.placement, ask.reserve)
     connection = open_duckdb(setup.home)
     standstill, close_life = open_standstill(setup.home)
     decider = Decider(
@@ -174,7 +170,7 @@ def _open_stores(setup: Setup, desk: Desk) -> tuple[Callable[[Chunk], Decided], 
         close_consents()
 
     return (
-        Reserver(replace(desk, histories=batches), records, ledger, setup.versions, KEY_ID, utc_now),
+        Reserver(replace(desk, histories=batches), records, ledger, setup.versions, BATCH_KEY, utc_now),
         close_all,
     )
 
@@ -232,14 +228,4 @@ def open_duckdb(home: Home) -> Any:  # noqa: ANN401 - DuckDB has no types
 
 def caller_of(ask: BatchAsk) -> Caller:
     """Return who asks."""
-    return Caller(key_id=KEY_ID, mode=ask.mode, scopes=frozenset({Scope.DECIDE}))
-
-
-def living(catalogue: Catalogue, ask: BatchAsk, lifetime: timedelta) -> Catalogue:
-    """Return the same version of a catalogue whose offers of this placement live as long as reserved."""
-    places = (ask.channel, ask.placement)
-    slate = catalogue.plan.slates[places]
-    longer = replace(slate, placement=replace(slate.placement, lifetime=lifetime))
-    new = copy(catalogue)
-    object.__setattr__(new, "plan", replace(catalogue.plan, slates={**catalogue.plan.slates, places: longer}))
-    return new
+    return Caller(key_id=BATCH_KEY, mode=ask.mode, scopes=frozenset({Scope.DECIDE}))

@@ -19,6 +19,7 @@ from serving.batch.tally import Given
 from serving.ports import Clock, ContactLedger, DecisionRecords, Entry, StaleHistory
 from serving.records import DecisionRecord, Versions
 from serving.use_cases.decide import ATTEMPTS
+from serving.use_cases.lifetimes import lasting
 from serving.use_cases.recording import Deliberation, record_of
 
 
@@ -89,8 +90,9 @@ class Reserver:
         return kept
 
     def _append(self, made: Deliberation) -> Future[Entry]:
-        entry = Entry(record_of(made, self.versions), made.question.ask.body_sha256)
-        return self.records.append(entry, made.reservation)
+        record, reserve = record_of(made, self.versions), self.desk.ask.reserve
+        record = record if reserve is None else lasting(record, reserve)
+        return self.records.append(Entry(record, made.question.ask.body_sha256), made.reservation)
 
     def _settled(self, turn: Turn, future: Future[Entry], people: People) -> DecisionRecord:
         """Return the record that stands, having decided again as long as something changed meanwhile."""

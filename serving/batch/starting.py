@@ -25,6 +25,7 @@ from serving.batch.running import Bounds, run
 from serving.batch.tally import Tally
 from serving.bootstrap import catalogue_columns, catalogue_path, load_catalogue
 from serving.catalogue.feature_columns import feature_columns
+from serving.decision.actions import Placement
 from serving.decision.catalogue import Catalogue
 from serving.lifecycle import Model
 from serving.opening import check_catalogue_choice
@@ -103,13 +104,15 @@ class Batch:
         """How many customers there are, selected or not."""
         return sum(span.customers for span in self.spans)
 
+    @property
+    def report_within(self) -> timedelta:
+        """How long after an offer's end it is still reserved, as its presentation may be reported."""
+        return self._placement().report_within
+
     def run(self, step: Step) -> Tally:
         """Decide for everybody and write the file."""
         ask = self.setup.ask
-        placement = self.catalogue.placement(ask.channel, ask.placement)
-        if placement is None:
-            raise InvalidRequest(f"no placement `{ask.placement}`", code="unknown-placement")
-        form = Form.of(self.catalogue, placement, content=ask.content)
+        form = Form.of(self.catalogue, self._placement(), content=ask.content)
         mark = Mark(self.typed.out)
         if ask.reserve is not None:
             migrate(self.setup.home.database)
@@ -117,6 +120,13 @@ class Batch:
         tally = run(self.setup, self.spans, form, self._bounds(), self.typed.out, self.typed.workers, step)
         mark.remove()
         return tally
+
+    def _placement(self) -> Placement:
+        ask = self.setup.ask
+        placement = self.catalogue.placement(ask.channel, ask.placement)
+        if placement is None:
+            raise InvalidRequest(f"no placement `{ask.placement}`", code="unknown-placement")
+        return placement
 
     def _bounds(self) -> Bounds | None:
         """Return the budgets a plan has to keep by itself; the ledger keeps those of reservations."""

@@ -43,10 +43,9 @@ class ActionMargins:
         self._rest_at = places_together([position for place, position in at.items() if place not in told])
         self._rest, self._uncrossed = parts[:, self._rest_at].copy(), parts[:1, self._crossing_at]
         self._width = parts.shape[1]
-        # The first column is for the sum of the numbers
-        self._words = np.concatenate((np.empty((len(rows), 1)), words.parts(rows)), axis=1)
+        self._words = words.parts(rows)
         self._words_at = places_together(
-            [position for position, place in enumerate(words.index.tolist(), 1) if place in told]
+            [position for position, place in enumerate(words.index.tolist()) if place in told]
         )
 
     def _told_of(self, rows: int) -> Numbers:

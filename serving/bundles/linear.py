@@ -208,7 +208,7 @@ class LinearModel:
         """Return log-odds of some rows, each of the customer that ``whose`` says; None where there is one."""
         (customer_numbers, customer_words), (own_numbers, own_words) = self._customers, self._others
         numbers = _beside(customer_numbers.parts(customers), whose, own_numbers.parts(rows))
-        words = _beside(customer_words.parts(customers), whose, own_words.parts(rows), before=1)
+        words = _beside(customer_words.parts(customers), whose, own_words.parts(rows))
         return summed(self.intercept, numbers, words)
 
     def read_as(self) -> str:
@@ -234,20 +234,21 @@ class LinearModel:
 
 
 def summed(intercept: float, numbers: NDArray[np.float64], words: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sum of each row, of C order; the first column of ``words`` is free, and overwritten."""
+    """Return the sum of each row, of C order."""
+    total: NDArray[np.float64] = np.add.reduce(numbers, axis=1)
+    total += intercept
     # One word after another: a row sums the same alone and among others
-    np.add.reduce(numbers, axis=1, out=words[:, 0])
-    words[:, 0] += intercept
-    total: NDArray[np.float64] = np.add.accumulate(words, axis=1)[:, -1]
+    for column in words.T:
+        total += column
     return total
 
 
 def _beside(
-    shared: NDArray[np.float64], whose: NDArray[np.intp] | None, own: NDArray[np.float64], before: int = 0
+    shared: NDArray[np.float64], whose: NDArray[np.intp] | None, own: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return what a row's customer adds and what the row itself does, after ``before`` columns left free."""
-    middle = before + shared.shape[1]
+    """Return what a row's customer adds and what the row itself does."""
+    middle = shared.shape[1]
     both = np.empty((len(own), middle + own.shape[1]))
-    both[:, before:middle] = shared if whose is None else shared[whose]
+    both[:, :middle] = shared if whose is None else shared[whose]
     both[:, middle:] = own
     return both

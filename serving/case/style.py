@@ -44,7 +44,7 @@ dt { color: var(--soft); font-size: .82rem; } dd { margin: 0; overflow-wrap: any
 table { border-collapse: collapse; width: 100%; font-size: .88rem; }
 caption { text-align: left; padding: .2rem 0 .35rem; font-size: .88rem; }
 th, td { text-align: left; vertical-align: top; padding: .32rem .6rem .32rem 0;
-  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+  border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
 thead th { white-space: nowrap; color: var(--soft); font-weight: 600; border-bottom-width: 2px; }
 tbody th { font-weight: 600; }
 tr.shown th, tr.shown td { background: var(--goodbg); }

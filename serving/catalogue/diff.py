@@ -74,6 +74,11 @@ def lines_of(found: Sequence[Difference]) -> Iterator[str]:
             yield from (f"      {line}" for field in fields for line in _field_lines(field))
 
 
+def text_of(value: Json) -> str:
+    """Return a field's value in words."""
+    return _text(value)
+
+
 def as_json(found: Sequence[Difference]) -> list[Json]:
     """Return the differences for scripts."""
     return [

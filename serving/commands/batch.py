@@ -206,8 +206,10 @@ def _closing(begun: Batch, tally: Tally) -> str:
         )
     else:
         until = begun.setup.ask.at + begun.setup.ask.reserve
+        held = until + begun.report_within
         lines.append(
-            f"Every offer is reserved until {until:%Y-%m-%d %H:%M} UTC at most (expires_at). Report what was "
-            "shown and answered by its tracking_id: POST /v1/outcomes"
+            f"Every offer may be shown until {until:%Y-%m-%d %H:%M} UTC at most (expires_at), and is "
+            f"reserved as long as that may be reported in time: until {held:%Y-%m-%d %H:%M} UTC at most. "
+            "Report what was shown and answered by its tracking_id: POST /v1/outcomes"
         )
     return "\n".join(lines)

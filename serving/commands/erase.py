@@ -36,6 +36,8 @@ def erase(*, customer: str | None, resume: bool, yes: bool, as_json: bool) -> No
     if customer is not None and not yes:
         click.confirm("It cannot be undone. Erase?", abort=True, err=True)
     with step("Open the stores"), open_erasing(Home.find()) as erasing:
+        for other in erasing.turns.under_way():
+            click.echo(f"Others write the files of this home; it waits for {other}.", err=True)
         receipts = erasing.resume() if customer is None else (erasing.erase(customer),)
     click.echo(
         _as_json(receipts) if as_json else "\n".join(map(_as_text, receipts)) or "Nothing was interrupted."

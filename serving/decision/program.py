@@ -199,6 +199,7 @@ def _comparison(node: Comparison, left: int, right: int) -> Step:
 
 
 def _all_of(inputs: tuple[int, ...]) -> Step:
+    """Return AND: one False decides, then one unknown."""
     if len(inputs) == 2:
         left, right = inputs
 
@@ -224,16 +225,17 @@ def _all_of(inputs: tuple[int, ...]) -> Step:
 
 
 def _any_of(inputs: tuple[int, ...]) -> Step:
+    """Return OR, the mirror image of AND: one True decides, then one unknown."""
     if len(inputs) == 2:
         left, right = inputs
 
-        def one_of_two(cells: Cells) -> Scalar:
+        def either(cells: Cells) -> Scalar:
             first, second = cells[left], cells[right]
             if first is True or second is True:
                 return True
             return None if first is None or second is None else False
 
-        return one_of_two
+        return either
 
     def any_of(cells: Cells) -> Scalar:
         truth: bool | None = False

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moment.errors import InvariantViolation
-from serving.decision.actions import Candidate
 from serving.decision.allotment import Allotment, allot
 from serving.decision.catalogue import Catalogue
 from serving.decision.considered import ConsideredTable
 from serving.decision.contact_check import ContactCheck
+from serving.decision.contenders import Contenders
 from serving.decision.context import CONTEXT_PREFIX, complete_context, zone_of
 from serving.decision.forced import ForcedSeat, forced_seat
 from serving.decision.plan import Plan
@@ -59,8 +59,6 @@ class Shortlist:
     contenders
         The candidates that compete in at least one placement, each once, ordered by action and treatment id.
         Scores are aligned to them: **one** model call for all. Mandatory messages are not among them.
-    contender_index
-        Shape (n_contenders,): their indices in ``catalogue.candidates``.
     competing
         Rows of ``considered`` that compete, ascending.
     contender
@@ -83,12 +81,16 @@ class Shortlist:
     context_weight: NDArray[np.float64]
     check: ContactCheck
     slates: tuple[Slate, ...]
-    contenders: tuple[Candidate, ...]
-    contender_index: NDArray[np.intp]
+    contenders: Contenders
     competing: NDArray[np.intp]
     contender: NDArray[np.intp]
     considered: ConsideredTable
     forced: ForcedSeat | None = None
+
+    @property
+    def contender_index(self) -> NDArray[np.intp]:
+        """Shape (n_contenders,): their indices in ``catalogue.candidates``."""
+        return self.contenders.which
 
 
 def shortlist(  # noqa: PLR0917  # the design's signature
@@ -162,8 +164,7 @@ def shortlist(  # noqa: PLR0917  # the design's signature
         context_weight=verdicts.weight,
         check=check,
         slates=slates,
-        contenders=tuple(map(plan.candidates.__getitem__, index.tolist())),
-        contender_index=index,
+        contenders=Contenders(plan.candidates, index),
         competing=competing,
         contender=contender,
         considered=considered,

@@ -56,7 +56,7 @@ def require_charge(book: Book, model: str, by: Actor, what: str) -> None:
 def require_reason(reason: str) -> None:
     """Refuse an act nobody gives a reason for."""
     if not reason.strip():
-        raise refused("say why: --reason")
+        raise InvalidRequest("say why: a reason is kept with the act", code="invalid-value", field="reason")
 
 
 def version_of(book: Book, act: OfVersion) -> Version:

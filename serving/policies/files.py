@@ -91,7 +91,7 @@ def recorded_requests(home: Home, most: int) -> tuple[DecisionRecord, ...]:
 
     vault = Vault.open(home)
     with (
-        closing(SqliteJournal(home.database)) as journal,
+        closing(SqliteJournal(home.database, vault)) as journal,
         closing(SqliteRecords(home.database, vault)) as kept,
     ):
         newest = journal.newest(Wanted(mode=Mode.LIVE), most)

@@ -18,6 +18,7 @@ from serving.decision.actions import Action
 from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
 from serving.decision.decision import Decision, OfferKind, Scores
+from serving.decision.seeded import Seeded
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import NOTHING_STOPPED, Customer, History, Request
 from serving.ports import Scorer
@@ -126,7 +127,7 @@ class Redecide:
         """Decide a request; InvalidRequest where the catalogue does not take it."""
         left = self._shortlist(record)
         scores = self._scores(record, left) if left.contenders else None
-        return choose(left, scores, left.history, np.random.default_rng(record.seed))
+        return choose(left, scores, left.history, Seeded(record.seed))
 
     def milliseconds(self, record: DecisionRecord) -> float | None:
         """Return how long deciding takes without the model; None where the request is refused."""
@@ -235,10 +236,9 @@ def _timed(left: Callable[[], Shortlist], scores: Scores | None, seed: int) -> f
     """Return the median of some runs: one that the machine was busy in says nothing of a catalogue."""
     spent = []
     for _ in range(_RUNS):
-        rng = np.random.default_rng(seed)
         started = time.perf_counter_ns()
         found = left()
-        choose(found, scores, found.history, rng)
+        choose(found, scores, found.history, Seeded(seed))
         spent.append((time.perf_counter_ns() - started) / 1e6)
     return statistics.median(spent)
 

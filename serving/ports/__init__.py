@@ -22,7 +22,15 @@ from serving.ports.clock import Clock, Ids
 from serving.ports.consents import Consents, Told
 from serving.ports.contacts import CLOCK_SKEW, ContactLedger, Reservation, StaleHistory, Standing, Verdict
 from serving.ports.customers import NOBODY, CustomerFacts, CustomerFeatures, Scorer, Segmenter
-from serving.ports.erasure import CustomerStore, Erasure, Erasures, HeldEvent, HeldOutcome, HeldRows
+from serving.ports.erasure import (
+    CustomerStore,
+    ErasingTurns,
+    Erasure,
+    Erasures,
+    HeldEvent,
+    HeldOutcome,
+    HeldRows,
+)
 from serving.ports.events import EventJournal, Journaled, JournalEntry, RealtimeFeatures
 from serving.ports.identities import Identities, Identity, IdentityKind, LinkedIdentity, Resolved
 from serving.ports.outcomes import KnownOutcome, OutcomeReport, Outcomes, Reporter
@@ -54,6 +62,7 @@ __all__ = [
     "CustomerStore",
     "DecisionRecords",
     "Entry",
+    "ErasingTurns",
     "Erasure",
     "Erasures",
     "EventJournal",

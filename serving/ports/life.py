@@ -6,8 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from moment.errors import DependencyError
 from serving.lifecycle import Actor, Book, Written
 from serving.lifecycle.acts import AnyAct
+
+
+class LedgerBroken(DependencyError):
+    """The ledger is not what was signed, or lost what was read from it: nothing it says is believed."""
 
 
 class Signer(Protocol):
@@ -64,8 +69,10 @@ class LifeLedger(Protocol):
 
         Raises
         ------
+        LedgerBroken
+            What is new is not what was signed, or what was read before is not there any more.
         DependencyError
-            What is new is not what was signed, or the ledger cannot be read.
+            The ledger cannot be read.
         """
         ...
 
@@ -86,7 +93,7 @@ class LifeLedger(Protocol):
 
         Raises
         ------
-        DependencyError
+        LedgerBroken
             Names the first entry that is not what was signed.
         """
         ...

@@ -98,7 +98,10 @@ class DecisionRecords(Protocol):
         ...
 
     def history(self, customer_id: str, wanted: Past) -> tuple[DecisionRecord, ...]:
-        """Return a customer's records that fit, newest first. One who was erased has none."""
+        """Return the records that fit of a customer and of the profiles linked with them, newest first.
+
+        One who was erased has none.
+        """
         ...
 
 

@@ -26,6 +26,7 @@ from serving.decision.choose import choose
 from serving.decision.context import complete_context, zone_of
 from serving.decision.decision import Decision, Offer, Scores
 from serving.decision.requested import requested_slates
+from serving.decision.seeded import Seeded
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import Consent, Customer, History, Purpose, Request
 from serving.ports import Clock, CustomerFacts, Scope
@@ -301,7 +302,7 @@ def _instant(text: str, field: str) -> datetime:
 
 
 def _picked(asked: _Asked, left: Shortlist, scores: Scores | None) -> NextBestActionScore:
-    decision = choose(left, scores, left.history, np.random.default_rng(asked.seed))
+    decision = choose(left, scores, left.history, Seeded(asked.seed))
     customer = asked.customer
     return NextBestActionScore(
         asked.now, asked.seed, customer.profile, customer.segment, _placements(decision)

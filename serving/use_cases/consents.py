@@ -8,9 +8,11 @@ from datetime import datetime
 
 from moment.errors import InvalidRequest
 from serving.decision.consent_ledger import ConsentEntry, ConsentStatus
+from serving.decision.parsing import nearest
 from serving.decision.values import Purpose
 from serving.ports import Clock, Consents, Scope, Told
 from serving.use_cases.access import Caller
+from serving.use_cases.version_set import LiveState
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class TellConsents:
     """The use case."""
 
     consents: Consents
+    live: LiveState
     clock: Clock
 
     def __call__(self, caller: Caller, customer_id: str, choices: Sequence[Choice]) -> datetime:
@@ -37,19 +40,27 @@ class TellConsents:
         Raises
         ------
         InvalidRequest
-            ``channel-not-allowed``; or one choice contradicts another of the request.
+            ``channel-not-allowed``; ``unknown-channel``: a wish for a channel nobody has would be heeded by
+            nobody; or one choice contradicts another of the request.
         DependencyError
             The ledger does not answer; nothing was recorded.
         """
         caller.require(Scope.WRITE_CONSENTS)
         if any(choice.status is ConsentStatus.GRANTED for choice in choices):
             caller.ask_about(customer_id)  # a refusal is taken from whoever tells it, however many they told
+        channels = self.live.now.channels
         for place, choice in enumerate(choices):
+            field = f"consents[{place}].channel"
+            if choice.channel is not None and choice.channel not in channels:
+                hint = nearest(choice.channel, channels) or f"; one of {', '.join(channels)}, or none for all"
+                raise InvalidRequest(
+                    f"no channel `{choice.channel}`{hint}", code="unknown-channel", field=field
+                )
             if choice.status is ConsentStatus.GRANTED and caller.channel not in (None, choice.channel):
                 raise InvalidRequest(
                     "this key speaks for another channel; name its channel to grant something",
                     code="channel-not-allowed",
-                    field=f"consents[{place}].channel",
+                    field=field,
                 )
         if len({(one.purpose, one.channel) for one in choices}) < len(choices):
             raise InvalidRequest(

@@ -10,6 +10,7 @@ from serving.decision.values import ProfileKind
 from serving.lifecycle import Model
 from serving.ports import (
     Clock,
+    Consents,
     CustomerFacts,
     CustomerFeatures,
     DecisionRecords,
@@ -19,6 +20,7 @@ from serving.ports import (
 )
 from serving.records import DecisionRecord, Mode
 from serving.use_cases.access import Caller
+from serving.use_cases.consent_masks import FeatureMasks
 from serving.use_cases.version_set import LiveState
 
 LATEST_DECISIONS = 10
@@ -26,7 +28,7 @@ LATEST_DECISIONS = 10
 
 @dataclass(frozen=True, slots=True)
 class CustomerView:
-    """The 360 view of one customer at a time. For one nobody knows: no features, no decisions."""
+    """The 360 view of one customer at a time. For one nobody has features of: no persona either."""
 
     customer_id: str
     profile: ProfileKind
@@ -44,11 +46,14 @@ class ViewCustomer:
     features: CustomerFeatures
     live: LiveState
     records: DecisionRecords
+    consents: Consents
     clock: Clock
     realtime: RealtimeFeatures | None = None
 
     def __call__(self, caller: Caller, customer_id: str, time: datetime | None = None) -> CustomerView:
         """Return what is known at ``time`` (test keys) or now, with the decisions the caller may see.
+
+        What the customer's consents keep from decisions is kept from the view, and from the persona.
 
         Raises
         ------
@@ -62,13 +67,17 @@ class ViewCustomer:
         now = time or self.clock()
         facts = self.features.read(customer_id, now)
         if not facts.found:
-            return CustomerView(customer_id, ProfileKind.NONE, now, None, facts, (), ())
+            return CustomerView(
+                customer_id, ProfileKind.NONE, now, None, facts, (), self._latest(caller, customer_id)
+            )
         specs = self.features.contract.features
         if self.realtime is not None:
             facts = facts.joined(self.realtime.read(customer_id, mode=caller.mode, now=now))
             specs += self.realtime.contract.features
-        latest = Past(caller.mode, LATEST_DECISIONS, channel=caller.channel)
-        decisions = self.records.history(customer_id, latest)
+        consent = self.consents.read(
+            customer_id, mode=caller.mode, channel=caller.channel or "", now=self.clock()
+        )
+        facts = FeatureMasks(specs)(facts, consent)
         return CustomerView(
             customer_id=customer_id,
             profile=ProfileKind.KNOWN,
@@ -76,8 +85,11 @@ class ViewCustomer:
             segment=self._segment(facts, customer_id, caller),
             facts=facts,
             specs=specs,
-            decisions=decisions,
+            decisions=self._latest(caller, customer_id),
         )
+
+    def _latest(self, caller: Caller, customer_id: str) -> tuple[DecisionRecord, ...]:
+        return self.records.history(customer_id, Past(caller.mode, LATEST_DECISIONS, channel=caller.channel))
 
     def _segment(self, facts: CustomerFacts, customer_id: str, caller: Caller) -> str | None:
         """Return the persona that a decision now would be made with."""

@@ -52,7 +52,7 @@ from serving.use_cases.question import DEFAULT_CONSENT, Question, Stages, custom
 from serving.use_cases.recording import Deliberation, record_of, reservation_of, tracking_ids
 from serving.use_cases.tracking import Tracking
 from serving.use_cases.version_set import Live, LiveState, VersionSet
-from serving.use_cases.withdrawal import still_stands
+from serving.use_cases.withdrawal import is_stopped, still_stands
 
 HANDS = 4
 """How many decisions a process works on at a time, at most: while one waits for a store, others go on."""
@@ -268,7 +268,14 @@ class Decide:
         return known
 
     def _confirm(self, errand: Errand, caller: Caller, ask: Ask, record: DecisionRecord) -> None:
-        """Refuse to answer as before when the customer has withdrawn since what the answer rests on."""
+        """Refuse to answer as before what the customer has withdrawn since, or people stopped."""
+        live = self.live.now
+        if is_stopped(record, live.standstill.stopped, live.champion.catalogue):
+            raise InvalidRequest(
+                "part of the answer to this request has been stopped since; ask again under a new request_id",
+                code="answer-withdrawn",
+                field="request_id",
+            )
         whose = None if record.personal is None else record.personal.customer_id
         consent = self._consent(errand, caller, replace(ask, customer_id=whose), self.clock())
         if not still_stands(record, consent):

@@ -14,6 +14,7 @@ from serving.decision.actions import SetBy
 from serving.decision.catalogue import Catalogue
 from serving.decision.choose import choose
 from serving.decision.decision import Decision, Scores
+from serving.decision.seeded import Seeded
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.decision.values import (
     ActionId,
@@ -33,6 +34,7 @@ from serving.decision.values import (
 from serving.ports import CustomerFacts, Scorer, Segmenter
 from serving.records import DecisionRecord, Personal
 from serving.use_cases.decide import ATTEMPTS, PROPENSITY, SEGMENTATION
+from serving.use_cases.lifetimes import living_as_recorded
 from serving.use_cases.standstill import stopped_of
 
 
@@ -88,6 +90,7 @@ def decide_again(record: DecisionRecord, catalogue: Catalogue, models: Models) -
     told = record.personal
     if told is None:
         raise InvariantViolation("a record without its personal part was replayed; answer `erased`")
+    catalogue = living_as_recorded(record, catalogue)
     facts = facts_of(record, told)
     segment = record.segment
     if models.segmenter is not None and facts.found and _was_asked(SEGMENTATION, record, models):
@@ -99,7 +102,7 @@ def decide_again(record: DecisionRecord, catalogue: Catalogue, models: Models) -
     scores, scores_from = _scores(
         record, facts, left, models.scorer if _was_asked(PROPENSITY, record, models) else None
     )
-    decision = choose(left, scores, history, np.random.default_rng(record.seed))
+    decision = choose(left, scores, history, Seeded(record.seed))
     return Again(left, scores, scores_from, segment, decision)
 
 

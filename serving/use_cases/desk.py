@@ -14,6 +14,7 @@ from serving.use_cases.customers import ViewCustomer, ViewHistory
 from serving.use_cases.deadline import Aside
 from serving.use_cases.decide import Decide
 from serving.use_cases.erase import EraseCustomer
+from serving.use_cases.erasing import Erasing
 from serving.use_cases.events import TakeEvents
 from serving.use_cases.explain import Explain
 from serving.use_cases.export import ExportCustomer
@@ -63,6 +64,11 @@ class Desk:
     def versions(self) -> Versions:
         """What decides."""
         return self.decide.live.now.champion.versions
+
+    @cached_property
+    def erasing(self) -> Erasing:
+        """Erases for who asks over HTTP: ``await desk.erasing(caller, customer_id)``."""
+        return Erasing(self.erase, self.aside)
 
     @cached_property
     def view_history(self) -> ViewHistory:

@@ -10,10 +10,14 @@ from itertools import chain, zip_longest
 
 import numpy as np
 
+from serving.catalogue.diff import Change, text_of
+from serving.catalogue.diff import differences as catalogue_differences
+from serving.catalogue.view import Json
 from serving.decision.actions import Action, SetBy
 from serving.decision.catalogue import Catalogue
 from serving.decision.considered import Considered, ConsideredTable
 from serving.decision.decision import FilledPlacement, Offer
+from serving.decision.rules import Tier
 from serving.decision.uniform import Uniform
 from serving.decision.wording import stopped_by
 from serving.records import DecisionRecord, RecordedOffer, RecordedPlacement
@@ -28,7 +32,9 @@ class DifferenceKind(StrEnum):
 
     CODE_VERSION = "code_version"
     CATALOGUE = "catalogue"
+    POLICY_BUNDLE = "policy_bundle"
     RULE = "rule"
+    POLICY = "policy"
     FEATURE_CONTRACT = "feature_contract"
     PROPENSITY_BUNDLE = "propensity_bundle"
     SEGMENTATION_BUNDLE = "segmentation_bundle"
@@ -43,11 +49,22 @@ class DifferenceKind(StrEnum):
     PROBABILITY = "probability"
     CONTENT = "content"
 
-    @property
-    def is_score(self) -> bool:
-        """Whether its values are a model's, which only some may see."""
-        return self in _OF_MODELS
 
+_GONE = frozenset(
+    {
+        DifferenceKind.CATALOGUE,
+        DifferenceKind.POLICY_BUNDLE,
+        DifferenceKind.FEATURE_CONTRACT,
+        DifferenceKind.PROPENSITY_BUNDLE,
+        DifferenceKind.SEGMENTATION_BUNDLE,
+    }
+)
+"""What is kept somewhere, and may not be there any more."""
+
+_WORTH = frozenset({"value", "lever", "levers", "context_weights"})
+"""Fields of a catalogue that are among the factors of a priority."""
+
+_TIERS = frozenset(tier.value for tier in Tier)
 
 _OF_MODELS = frozenset(
     {DifferenceKind.SEGMENT, DifferenceKind.SCORE, DifferenceKind.PRIORITY, DifferenceKind.PROBABILITY}
@@ -61,7 +78,8 @@ class Difference:
     Parameters
     ----------
     kind, subject
-        What, and of which candidate, slot, action or part: ``home/coupon-tea-web``, ``home rank 1``, …
+        What, and of which candidate, slot, action or part: ``home/coupon-tea-web``, ``home rank 1``,
+        ``contact policy three-a-week limit``, …
     recorded, replayed
         As it was, and as it comes out now, in words or digits; None where there is nothing.
     """
@@ -74,14 +92,30 @@ class Difference:
     @property
     def text(self) -> str:
         """The same in words."""
-        return f"{self.kind.replace('_', ' ')} of {self.subject}: {self.recorded}, now {self.replayed}"
+        none = "gone" if self.kind in _GONE else "none"
+        recorded = "none" if self.recorded is None else self.recorded
+        return f"{self._about}: {recorded}, now {none if self.replayed is None else self.replayed}"
+
+    @property
+    def _about(self) -> str:
+        kind = self.kind.replace("_", " ")
+        if self.kind is DifferenceKind.POLICY:
+            return self.subject
+        return kind if self.subject in kind.split() else f"{kind} of {self.subject}"
+
+    @property
+    def is_score(self) -> bool:
+        """Whether its values are a model's, or what an offer is worth: only some may see them."""
+        if self.kind is DifferenceKind.POLICY:
+            return self.subject.rpartition(" ")[2].partition(".")[0] in _WORTH
+        return self.kind in _OF_MODELS
 
 
 def differences(recalled: Recalled, again: Again) -> tuple[Difference, ...]:
     """Return everything that is not as recorded; of numbers, the last bit counts."""
     record, before, now = recalled.record, recalled.considered(), again.decision.considered
     found = chain(
-        () if before.catalogue.digest == now.catalogue.digest else _rules(before, now),
+        () if before.catalogue.digest == now.catalogue.digest else _catalogues(before, now),
         _time(record, again, same_catalogue=before.catalogue.digest == now.catalogue.digest),
         _arms(record, again),
         _segment(record, again),
@@ -100,6 +134,25 @@ def _same(before: ConsideredTable, now: ConsideredTable) -> bool:
         np.array_equal(getattr(before, name), getattr(now, name), equal_nan=name in columns[4:])
         for name in columns
     )
+
+
+def _catalogues(before: ConsideredTable, now: ConsideredTable) -> Iterator[Difference]:
+    """Yield what the other catalogue says otherwise: rules by text, all else by kind, name and field."""
+    yield from _rules(before, now)
+    for one in catalogue_differences(before.catalogue, now.catalogue):
+        if one.change is not Change.CHANGED:
+            there = None, "in the catalogue"
+            old, new = there if one.change is Change.ADDED else there[::-1]
+            yield Difference(DifferenceKind.POLICY, one.subject, old, new)
+            continue
+        for changed in one.fields:
+            if changed.field not in _TIERS:
+                subject = f"{one.subject} {changed.field}"
+                yield Difference(DifferenceKind.POLICY, subject, _told(changed.old), _told(changed.new))
+
+
+def _told(value: Json) -> str | None:
+    return None if value is None else text_of(value)
 
 
 def _rules(before: ConsideredTable, now: ConsideredTable) -> Iterator[Difference]:

@@ -66,6 +66,18 @@ ATTRIBUTES: Mapping[EventKind, Mapping[str, AttributeType]] = {
 REQUIRED: Mapping[EventKind, str] = {EventKind.TRANSACTION: "amount", EventKind.LOCATION: "location_id"}
 """What must be told."""
 
+_WANTED: Mapping[AttributeType, str] = {
+    AttributeType.WORD: f"it is one word of 1 to {MAX_WORD} characters",
+    AttributeType.AMOUNT: f"it is a number of at most {LARGEST_AMOUNT:g} either way",
+    AttributeType.DURATION: "it is a number of seconds, 0 or more",
+    AttributeType.TRUTH: "it is true or false",
+}
+_TIMES: Mapping[Refusal, str] = {
+    Refusal.TIME_IN_FUTURE: "it has not happened yet; send the time in UTC, or look at your clock",
+    Refusal.TIME_TOO_OLD: f"only what happened within {LONGEST.days} days is taken",
+    Refusal.TIME_OUT_OF_RANGE: f"a time is from {EARLIEST:%Y} to {LATEST:%Y}",
+}
+
 _KINDS: Mapping[str, EventKind] = {kind.value: kind for kind in EventKind}
 
 
@@ -93,9 +105,10 @@ class ReportedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why an event is not taken, and which attribute is meant where it is one's."""
+    """Why an event is not taken, the way out, and which attribute is meant where it is one's."""
 
     code: Refusal
+    detail: str
     attribute: str | None = None
 
 
@@ -113,29 +126,30 @@ def check(caller: Caller, reported: ReportedEvent, now: datetime) -> Sound | Rej
     A live event is of the last 30 days. A test key may report events of any time it may decide for.
     """
     if caller.channel not in (None, reported.channel):
-        return Rejected(Refusal.CHANNEL_NOT_ALLOWED)
+        return Rejected(Refusal.CHANNEL_NOT_ALLOWED, "this key speaks for another channel")
     if fault := _time_fault(caller.mode, reported.occurred_at, now):
-        return Rejected(fault)
+        return Rejected(fault, _TIMES[fault])
     kind = _KINDS.get(reported.kind)
     if kind is None:
-        return Rejected(Refusal.UNKNOWN_KIND)
+        return Rejected(Refusal.UNKNOWN_KIND, f"a kind is one of {', '.join(_KINDS)}")
     return _sound(kind, reported.attributes)
 
 
 def _sound(kind: EventKind, given: Mapping[str, object]) -> Sound | Rejected:
     if len(given) > MAX_ATTRIBUTES:
-        return Rejected(Refusal.TOO_MANY_ATTRIBUTES)
+        return Rejected(Refusal.TOO_MANY_ATTRIBUTES, f"an event has at most {MAX_ATTRIBUTES}")
     if not ATTRIBUTES[kind].keys() >= given.keys():
         # What a caller made up is not repeated: it could be anything, of any length
-        return Rejected(Refusal.UNKNOWN_ATTRIBUTE)
+        known = ", ".join(ATTRIBUTES[kind])
+        return Rejected(Refusal.UNKNOWN_ATTRIBUTE, f"leave out what is none of {known}")
     attributes: dict[str, Attribute] = {}
     for name, value in given.items():
         if not isinstance(value, Attribute) or not _fits(value, ATTRIBUTES[kind][name]):
-            return Rejected(Refusal.INVALID_ATTRIBUTE, name)
+            return Rejected(Refusal.INVALID_ATTRIBUTE, _WANTED[ATTRIBUTES[kind][name]], name)
         attributes[name] = value
     required = REQUIRED.get(kind)
     if required is not None and required not in attributes:
-        return Rejected(Refusal.MISSING_ATTRIBUTE, required)
+        return Rejected(Refusal.MISSING_ATTRIBUTE, f"without its {required} it says nothing", required)
     return Sound(kind, attributes)
 
 

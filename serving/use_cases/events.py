@@ -31,11 +31,12 @@ class EventVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventTaken:
-    """What became of one event; a rejected one says why, and which attribute is meant."""
+    """What became of one event; a rejected one says why, the way out, and which attribute is meant."""
 
     event_id: str
     verdict: EventVerdict
     code: Refusal | None = None
+    detail: str | None = None
     attribute: str | None = None
 
 
@@ -107,5 +108,5 @@ def _body(reported: ReportedEvent, sound: Sound) -> bytes:
 
 def _taken(reported: ReportedEvent, found: Sound | Rejected, verdicts: Iterator[Verdict]) -> EventTaken:
     if isinstance(found, Rejected):
-        return EventTaken(reported.event_id, EventVerdict.REJECTED, found.code, found.attribute)
+        return EventTaken(reported.event_id, EventVerdict.REJECTED, found.code, found.detail, found.attribute)
     return EventTaken(reported.event_id, _VERDICTS[next(verdicts)])

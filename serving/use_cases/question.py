@@ -37,20 +37,25 @@ class Stages:
     """How long each stage took, all attempts together."""
 
     def __init__(self) -> None:
-        self.milliseconds: dict[str, float] = {}
+        self._nanoseconds: dict[str, int] = {}
 
     def __call__(self, name: str) -> _Stage:
         """Time a stage."""
-        return _Stage(self.milliseconds, name)
+        return _Stage(self._nanoseconds, name)
+
+    @property
+    def milliseconds(self) -> dict[str, float]:
+        """By stage, in whole microseconds."""
+        return {name: taken // 1000 / 1000 for name, taken in self._nanoseconds.items()}
 
 
 class _Stage:
     """Times what is done within it; what fails is not noted."""
 
-    __slots__ = ("_milliseconds", "_name", "_started")
+    __slots__ = ("_name", "_nanoseconds", "_started")
 
-    def __init__(self, milliseconds: dict[str, float], name: str) -> None:
-        self._milliseconds = milliseconds
+    def __init__(self, nanoseconds: dict[str, int], name: str) -> None:
+        self._nanoseconds = nanoseconds
         self._name = name
 
     def __enter__(self) -> None:
@@ -58,8 +63,8 @@ class _Stage:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            taken = (time.perf_counter_ns() - self._started) / 1e6
-            self._milliseconds[self._name] = round(self._milliseconds.get(self._name, 0.0) + taken, 3)
+            taken, before = time.perf_counter_ns() - self._started, self._nanoseconds.get(self._name, 0)
+            self._nanoseconds[self._name] = before + taken
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,11 +13,14 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.considered import ConsideredTable
 from serving.decision.experiments import Assignment
 from serving.decision.policy import effective
+from serving.decision.reasons import Reason
 from serving.decision.values import Scalar
 from serving.ports import CatalogueArchive, DecisionRecords
 from serving.records import DecisionRecord, Personal
 from serving.use_cases.access import Caller
 from serving.use_cases.version_set import is_models
+
+_REASONS = frozenset(int(reason) for reason in Reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,18 @@ class Recalled:
 
     record: DecisionRecord
     catalogue: Catalogue
+
+    @property
+    def fits(self) -> bool:
+        """Whether there are all candidates, placements and reasons that the record names by number."""
+        columns, scored = self.record.considered, self.record.scored
+        candidates = range(len(self.catalogue.candidates))
+        places = range(len(self.record.asked))
+        return (
+            all(index in candidates for index in (*columns.candidate, *scored.candidate))
+            and all(index in places for index in columns.placement)
+            and all(code in _REASONS for code in columns.reason)
+        )
 
     def considered(self) -> ConsideredTable:
         """Return every candidate with its reason, as the decision left them."""
@@ -79,7 +94,13 @@ class Recall:
             raise DependencyError(
                 f"catalogue {record.versions.catalogue[:12]}, which decided this, is not archived; restore it"
             )
-        return Recalled(record, catalogue)
+        recalled = Recalled(record, catalogue)
+        if not recalled.fits:
+            raise DependencyError(
+                f"record {record.decision_id} is damaged: its numbers name what catalogue "
+                f"{record.versions.catalogue[:12]} does not have; restore a backup"
+            )
+        return recalled
 
     def record(self, caller: Caller, decision_id: str) -> DecisionRecord:
         """Return the record alone; InvalidRequest ``not-found`` as above."""

@@ -134,7 +134,7 @@ def record_of(made: Deliberation, versions: Versions) -> DecisionRecord:
         control=decision.control,
         held_out=decision.held_out,
         degraded=made.degraded,
-        latency_ms=dict(question.stages.milliseconds),
+        latency_ms=question.stages.milliseconds,
         personal=_personal(made),
     )
 

@@ -16,7 +16,7 @@ import msgspec
 from moment.errors import ConfigurationError, DependencyError, InvalidRequest
 from serving.decision.catalogue import Catalogue
 from serving.ports import ModelArchive, Scorer, Segmenter
-from serving.records import DecisionRecord, Versions
+from serving.records import MARKED, DecisionRecord, Versions
 from serving.use_cases.access import Caller
 from serving.use_cases.decide import seed_of
 from serving.use_cases.deciding_again import Again, Models, ScoresFrom, decide_again
@@ -27,7 +27,8 @@ from serving.use_cases.recall import Recall, Recalled
 class ReplayVerdict(StrEnum):
     """What a replay came to.
 
-    `impossible`: the catalogue is gone or was changed, so nothing could be decided again.
+    `impossible`: the catalogue is gone, was changed, or has not what the record names, so nothing could be
+    decided again.
     """
 
     IDENTICAL = "identical"
@@ -127,6 +128,11 @@ class Replay:
     def of(self, record: DecisionRecord, against: Against = Against.RECORDED) -> Replayed:
         """Do the same for a record at hand."""
         findings = _Findings()
+        if record.format < MARKED:
+            findings.notes.append(
+                f"Recorded in format {record.format}, in which nothing vouches for what stands in clear: "
+                "whoever can write to the database could have changed it unseen."
+            )
         if record.personal is None:
             findings.notes.append(
                 "What was known of the customer is erased, so nothing can be decided again."
@@ -139,6 +145,15 @@ class Replay:
             findings.notes.append(f"{str(error).partition(chr(10))[0]}.")
         if original is None:
             _name_lost_catalogue(record, findings)
+            return _report(record, ReplayVerdict.IMPOSSIBLE, findings)
+        if not Recalled(record, original).fits:
+            findings.differ(
+                DifferenceKind.CATALOGUE, "the recorded numbers", record.versions.catalogue, "has no such"
+            )
+            findings.notes.append(
+                "The record names by numbers what catalogue "
+                f"{original.digest[:12]} does not have: it was changed, or another catalogue decided it."
+            )
             return _report(record, ReplayVerdict.IMPOSSIBLE, findings)
         catalogue, versions = original, replace_code(record.versions, self.code_version)
         if against is Against.CURRENT:
@@ -258,6 +273,7 @@ def _gone(wanted: Versions, scorer: Scorer | None, segmenter: Segmenter | None) 
 
 _VERSIONS = {
     "catalogue": DifferenceKind.CATALOGUE,
+    "policy": DifferenceKind.POLICY_BUNDLE,
     "propensity": DifferenceKind.PROPENSITY_BUNDLE,
     "segmentation": DifferenceKind.SEGMENTATION_BUNDLE,
     "contract": DifferenceKind.FEATURE_CONTRACT,

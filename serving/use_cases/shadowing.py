@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from serving.decision.choose import choose
 from serving.decision.decision import Scores
+from serving.decision.seeded import Seeded
 from serving.decision.shortlist import Shortlist, shortlist
 from serving.lifecycle import Model
 from serving.ports.shadows import (
@@ -208,7 +209,7 @@ def _offers(challenger: Challenger, made: Deliberation) -> ShadowOffers:
     request = request_of(question.caller, question.ask, catalogue, customer.consent, question.request.stopped)
     left = shortlist(request, catalogue, customer, made.history, question.now)
     scores = _scored(challenger, made, left) if left.contenders and _could_score(made) else None
-    decision = choose(left, scores, made.history, np.random.default_rng(made.seed))
+    decision = choose(left, scores, made.history, Seeded(made.seed))
     return ShadowOffers(
         catalogue=catalogue.digest,
         offers=tuple(

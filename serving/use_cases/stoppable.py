@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from moment.errors import InvalidRequest
 from serving.decision.catalogue import Catalogue
 from serving.decision.parsing import nearest
 from serving.lifecycle import Model, Stop, StopKind
 from serving.lifecycle.refusing import OPERATIONS
+
+_NAMED = 8
 
 _CODES: Mapping[StopKind, str] = {
     StopKind.ACTION: "unknown-action",
@@ -45,9 +47,15 @@ def check_stoppable(kind: StopKind, name: str, catalogues: Iterable[Catalogue]) 
     """
     known = stoppable(kind, catalogues)
     if name not in known:
-        hint = nearest(name, known) or "; `moment catalogue show` lists what there is"
+        hint = nearest(name, known) or _among(known)
         where = "there is no model" if kind is StopKind.MODEL else f"the catalogue has no {kind}"
         raise InvalidRequest(f"{where} `{name}`{hint}", code=_CODES[kind], field="name")
+
+
+def _among(known: Sequence[str]) -> str:
+    """Return a few names, so that the refusal says itself what there is."""
+    some = ", ".join(known[:_NAMED])
+    return f"; one of {some}" + (" …: `moment catalogue show` lists them all" * (len(known) > _NAMED))
 
 
 def who_is_missing(stop: Stop) -> str:

@@ -118,6 +118,12 @@ class Live:
         known = self.earlier.union(*(arm.versions.kinds for arm in self.arms))
         return (*own, *sorted(known.difference(own)))
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Every channel that something live has, sorted."""
+        sets = (self.champion, *(arm.versions for arm in self.arms))
+        return tuple(sorted({channel for one in sets for channel in one.catalogue.channels}))
+
     def assigned(self, unit: str | None) -> tuple[VersionSet, tuple[ExperimentArm, ...]]:
         """Return what decides for a unit, and its arm; control, holdout and test traffic are in none.
 

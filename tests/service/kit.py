@@ -26,6 +26,7 @@ from serving.adapters.memory_consents import (
     MemoryErasures,
     MemoryHeld,
     MemoryIdentities,
+    MemoryTurns,
 )
 from serving.adapters.memory_contacts import MemoryContacts
 from serving.adapters.memory_events import MemoryEvents
@@ -39,10 +40,11 @@ from serving.decision.catalogue import Catalogue
 from serving.decision.consent_ledger import ConsentEntry, ConsentStatus
 from serving.decision.values import FeatureState
 from serving.decision.values import Purpose as ConsentPurpose
-from serving.ports import CustomerFacts, Keys, Role, Scope, Scorer, Segmenter, Told
+from serving.ports import Bounds, CustomerFacts, Keys, Role, Scope, Scorer, Segmenter, Told
 from serving.ports.life import Signer
 from serving.records import Mode, Versions
 from serving.use_cases.access import Access, Caller
+from serving.use_cases.allowance import PersonalAllowance
 from serving.use_cases.asking import Ask
 from serving.use_cases.consents import TellConsents
 from serving.use_cases.customers import ViewCustomer
@@ -192,6 +194,24 @@ def caller(
     return Caller(key_id, mode, scopes, channel)
 
 
+class NoMore:
+    """The port `Allowance` of who has asked about as many customers as they may."""
+
+    def take(self, key_id: str, bounds: Bounds, now: datetime) -> float:  # noqa: ARG002
+        """Let every request through."""
+        return 0.0
+
+    def ask_about(self, key_id: str, customer_id: str, bounds: Bounds, now: datetime) -> float:  # noqa: ARG002
+        """Let nobody more be asked about for a minute."""
+        return 60.0
+
+
+def spent(mode: Mode = Mode.TEST) -> Caller:
+    """Return someone who may ask about nobody more."""
+    allowance = PersonalAllowance("key_1", Bounds(customers_per_hour=1), NoMore(), lambda: NOW)
+    return replace(caller(mode), allowance=allowance)
+
+
 def ask(customer_id: str | None = "anna", **changes: object) -> Ask:
     """Return a request for the web's home page."""
     fields: dict[str, object] = {"channel": "web", "placements": (("home", None),), "body_sha256": b"body"}
@@ -253,7 +273,9 @@ class Shop:
         )
         self.models = MemoryModels((self.scorer,), (segmenter,), CONTRACT)
         self.recall = Recall(self.records, MemoryCatalogues((self.catalogue,)))
-        self.view_customer = ViewCustomer(self.features, self.live, self.records, self.clock, self.events)
+        self.view_customer = ViewCustomer(
+            self.features, self.live, self.records, self.consents, self.clock, self.events
+        )
         self.refusal: Exception | None = None
 
     def swap(
@@ -301,8 +323,8 @@ class Shop:
             take_events=TakeEvents(self.events, self.clock),
             take_outcomes=TakeOutcomes(self.records.outcomes, self.tracking, self.clock, self.live.kinds),
             identify=Identify(self.identities, self.records, self.live, self.clock),
-            tell_consents=TellConsents(self.consents, self.clock),
-            erase=EraseCustomer(self.erasures, (), self.clock),
+            tell_consents=TellConsents(self.consents, self.live, self.clock),
+            erase=EraseCustomer(self.erasures, (), MemoryTurns(), self.clock),
             export=ExportCustomer(
                 self.features,
                 self.events,

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from serving.adapters.sqlite_journal import SqliteJournal, Wanted
+from serving.adapters.vault import Vault
 from tests.service.conftest import PROJECT, Server, environment, moment
 from tests.service.test_replay import decide
 from tests.unit.serving.use_cases.test_case import Page
@@ -92,7 +93,7 @@ def test_the_tail_follows_what_comes(server: Server) -> None:
 
 def test_the_journal_pages_on_and_keeps_to_what_is_wanted(server: Server, client: httpx.Client) -> None:
     made = [decide(client, CUSTOMER, {}) for _ in range(3)]
-    journal = SqliteJournal(server.home.database)
+    journal = SqliteJournal(server.home.database, Vault.open(server.home))
     try:
         newest = journal.newest(Wanted(), 3)
         first = journal.after(newest[0].sequence, Wanted(), 1)

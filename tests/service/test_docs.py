@@ -6,8 +6,11 @@ import json
 import os
 import re
 import shutil
+import socketserver
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +97,44 @@ def test_the_channels_code_shows_its_default_when_moment_is_away(
     (example,) = examples(language)
     away = Server(server.process, server.home, server.key, url="http://127.0.0.1:9")
     told = run([*command, example], away, tmp_path)
+    assert (told["decision"]["placements"][0]["reason"], told["verdicts"]) == ("away", None)
+
+
+HALF_AN_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
+
+
+def _said(status: str, body: bytes) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        _said("502 Bad Gateway", b"<html>nobody there</html>"),
+        _said("200 OK", b"<html>maintenance</html>"),
+        _said("500 Internal Server Error", b'{"code": "internal", "detail": "a defect"}'),
+        HALF_AN_ANSWER,
+    ],
+    ids=["bad gateway", "no JSON", "defect", "cut off"],
+)
+@pytest.mark.parametrize(("language", "command"), CHANNELS)
+def test_the_channels_code_shows_its_default_whatever_stands_before_moment_says(
+    server: Server, tmp_path: Path, language: str, command: list[str], said: bytes
+) -> None:
+    class Proxy(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(said)
+
+    (example,) = examples(language)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Proxy) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{proxy.server_address[1]}"
+        told = run([*command, example], replace(server, url=url), tmp_path)
+        proxy.shutdown()
+        thread.join()
     assert (told["decision"]["placements"][0]["reason"], told["verdicts"]) == ("away", None)
 
 

@@ -228,3 +228,19 @@ def test_who_is_erased_is_gone_from_every_worker_at_once(server: Server, client:
     overwrite(database)
     files = [database, *database.parent.glob("moment.db-*")]
     assert all(customer.encode() not in path.read_bytes() for path in files)
+
+
+def test_a_linked_visitors_decisions_are_in_the_customers_history_page_by_page(client: httpx.Client) -> None:
+    customer, cookie = someone(), {"kind": "cookie", "value": uuid.uuid4().hex}
+    own = [decided(client, customer, day)["decision_id"] for day in (1, 3)]
+    placement, at = {"name": "home"}, {"time": "2018-02-02T12:00:00Z"}
+    asked = {"identity": cookie, "channel": "web", "placements": [placement], "context": at}
+    early = client.post("/v1/decisions", json=asked).raise_for_status().json()["decision_id"]
+    assert names(history(client, customer)) == own[::-1]
+    link = {"identity": cookie, "customer_id": customer}
+    client.post("/v1/identities/link", json=link).raise_for_status()
+    first = history(client, customer, limit=2)
+    assert names(first) == [own[1], early]
+    assert names(history(client, customer, limit=2, cursor=first["next"])) == [own[0]]
+    client.post("/v1/identities/unlink", json=link).raise_for_status()
+    assert names(history(client, customer)) == own[::-1]

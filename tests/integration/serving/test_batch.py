@@ -26,7 +26,7 @@ from serving.adapters.sqlite_keys import SqliteKeys
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.adapters.vault import Vault
 from serving.batch.models import Models
-from serving.batch.opening import KEY_ID, decision_id
+from serving.batch.opening import decision_id
 from serving.batch.starting import Batch, Typed, start
 from serving.bootstrap import load_catalogue, open_tracking
 from serving.commands.batch import batch
@@ -37,6 +37,11 @@ from serving.records import DecisionRecord, Mode
 from serving.use_cases.access import Caller
 from serving.use_cases.asking import Ask
 from serving.use_cases.decide import Decide
+from serving.use_cases.deciding_again import Models as ModelsAgain
+from serving.use_cases.deciding_again import decide_again
+from serving.use_cases.differences import differences
+from serving.use_cases.lifetimes import BATCH_KEY
+from serving.use_cases.recall import Recalled
 from serving.use_cases.standstill import Standstill
 from serving.use_cases.version_set import Live, LiveState, VersionSet
 from tests.integration.serving.conftest import AT, CUSTOMERS, SETTINGS, YESTERDAY, Served
@@ -240,10 +245,14 @@ def test_reservations_are_those_of_single_decisions_and_live_as_long_as_asked(
     with deciding(crowd, home.database, AT) as (decide, ledger):
         record = decide.records.find(id_of(begun, given[0]["customer_id"]))
         assert record is not None
-        assert record.key_id == KEY_ID
+        assert record.key_id == BATCH_KEY
         assert record.mode is Mode.LIVE
         assert record.request_id == f"{begun.setup.batch_id}:{given[0]['customer_id']}"
         assert record.segment is not None
+        champion = decide.live.now.champion
+        models = ModelsAgain(champion.scorer, champion.segmenter)
+        again = decide_again(record, champion.catalogue, models)
+        assert [one.kind for one in differences(Recalled(record, champion.catalogue), again)] == []
         verdict = ledger.present(
             given[0]["tracking_id"], occurred_at=AT, reported_at=AT + timedelta(hours=47)
         )

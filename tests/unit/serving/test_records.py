@@ -53,7 +53,7 @@ def test_a_record_of_format_1_is_still_explained_and_answered() -> None:
 def test_todays_records_say_their_format() -> None:
     record = Shop().decide(caller(), ask())
     assert (record.format, record.decided_at) == (FORMAT, NOW)
-    assert msgspec.msgpack.decode(dump(record).open)["format"] == 5
+    assert msgspec.msgpack.decode(dump(record).open)["format"] == FORMAT
 
 
 def test_what_stands_in_json_reads_as_what_is_written_now() -> None:

@@ -19,7 +19,7 @@ from features.rows import ColumnKind, ColumnSource, RowColumn, RowLayout
 from moment.errors import ConfigurationError, DependencyError, MomentError, StepMissing
 from serving import succession
 from serving.adapters.catalogue_files import CatalogueFiles
-from serving.adapters.memory_life import MemoryLife
+from serving.adapters.life_chain import broken
 from serving.adapters.shelf import Bundle, Shelf
 from serving.bundles import (
     About,
@@ -48,7 +48,7 @@ from serving.settings import Settings
 from serving.succession import Succession
 from serving.telemetry import Untold
 from tests.service.kit import CATALOGUE, CONTRACT
-from tests.unit.serving.life_kit import MACHINE, NOW, PASSED, House
+from tests.unit.serving.life_kit import NOW, PASSED, House
 
 ABOUT = About(created_at=NOW.isoformat())
 COLUMNS = catalogue_columns(CONTRACT)
@@ -87,6 +87,7 @@ class Told(Untold):
     seqs: list[int] = field(default_factory=list)
     days: dict[str, float | None] = field(default_factory=dict)
     up: list[bool] = field(default_factory=list)
+    broken: list[bool] = field(default_factory=list)
 
     def refused(self, model: str, reason: str) -> None:
         """Remember it."""
@@ -104,6 +105,10 @@ class Told(Untold):
         """Remember it."""
         assert name == "models"
         self.up.append(up)
+
+    def ledger(self, *, broken: bool) -> None:
+        """Remember it."""
+        self.broken.append(broken)
 
 
 class Place:
@@ -406,17 +411,32 @@ def test_a_ledger_that_is_away_leaves_what_decides_and_is_told_once(
     assert sum("cannot be followed" in message for message in caplog.messages) == 1
 
 
-def test_a_ledger_that_went_back_to_a_backup_is_followed_too(place: Place) -> None:
+def test_a_broken_ledger_leaves_champions_and_stops_as_they_were_and_is_told(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
     line = place.open()
-    place.champion(place.propensity(1))
+    version = place.champion(place.propensity(1))
     place.house.life.stop(StopKind.ACTION, "coupon-tea", "wrong", place.house.carl)
     follow(line)
-    backup = MemoryLife(MACHINE, place.house.keys, place.house.clock)
-    line._ledger = backup
-    follow(line)
-    assert line.state.now.seq == 0
-    assert line.state.now.standstill.stopped.is_empty
-    assert set(line.state.now.champion.approved(NOW).values()) == {"none"}
+    ledger = place.house.ledger
+
+    class Emptied:
+        seq = staticmethod(lambda: 0)
+
+        def book(self) -> Book:
+            raise broken("the ledger of models was emptied")
+
+    line._ledger = Emptied()
+    with watching(line):
+        until(lambda: place.told.up.count(False) >= 2)
+        assert line.state.now.standstill.stopped.actions == {"coupon-tea"}
+        assert digests(line)[1] == version.digest
+        assert place.told.broken == [True]
+        line._ledger = ledger
+        until(lambda: place.told.broken == [True, False])
+    (told,) = (one for one in caplog.records if "cannot be followed" in one.message)
+    assert told.levelname == "ERROR"
+    assert told.message.endswith("the ledger of models was emptied; restore moment.db from a backup")
 
 
 def test_kinds_of_outcomes_outlive_the_catalogue_that_declared_them(place: Place) -> None:

@@ -26,6 +26,7 @@ from serving.bundles import (
     write_propensity,
 )
 from serving.decision.actions import Action, Candidate, Treatment
+from serving.decision.contenders import Contenders
 from serving.decision.decision import Scores
 from serving.decision.values import ActionId, TreatmentId
 from serving.ports import NOBODY, CustomerFacts
@@ -115,6 +116,15 @@ def test_scores_are_the_models_of_each_row(bundle: PropensityBundle, name: str, 
         found.raw[:] = found.propensity[:] = 0.0  # nobody else's scores change with it
     together = scorer.score_all([scorer.rows(one, CONTENDERS, slots) for one in CUSTOMERS.values()])
     assert np.array_equal(together[list(CUSTOMERS).index(name)].propensity, expected.propensity)
+
+
+def test_candidates_are_found_again_whichever_catalogue_they_come_from(bundle: PropensityBundle) -> None:
+    scorer, customer = BundleScorer(bundle, ACTIONS), CUSTOMERS["a list"]
+    for catalogue in (tuple(CANDIDATES), tuple(reversed(CANDIDATES)), tuple(CANDIDATES)):
+        contenders = Contenders(catalogue, np.array([4, 0, 0, 5]))
+        expected = scorer.score(customer, list(contenders), {}, 1)
+        assert np.array_equal(scorer.score(customer, contenders, {}, 1).raw, expected.raw)
+        assert [*contenders[1:], contenders[0]] == [catalogue[place] for place in (0, 0, 5, 4)]
 
 
 def test_what_is_known_and_how_many_are_asked_for_makes_a_difference(bundle: PropensityBundle) -> None:

@@ -292,6 +292,12 @@ class TestLedger:
         assert store.version() == version
         assert store.answer(store.reserve()) is Verdict.RECORDED  # the same id, of another offer
 
+    def test_the_same_told_under_two_ids_is_looked_back_on_once(self, store: Store) -> None:
+        made = store.reserve()
+        assert store.answer(made, "clicked", "o1", 6) is Verdict.RECORDED
+        assert store.answer(made, "clicked", "o2", 6) is Verdict.RECORDED
+        assert len(store.history().outcomes) == 1
+
     def test_an_outcome_lies_between_decision_and_report(self, store: Store) -> None:
         made = store.reserve()
         for number, (occurred, reported) in enumerate([(-5, 6), (9, 6)]):

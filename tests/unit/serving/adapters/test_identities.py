@@ -13,6 +13,7 @@ import pytest
 from moment.home import Home
 from serving.adapters.database import connect
 from serving.adapters.group_commit import GroupCommit
+from serving.adapters.sqlite_erasures import SqliteErasures
 from serving.adapters.sqlite_identities import SqliteIdentities
 from serving.adapters.vault import Vault
 from serving.ports import Identity, IdentityKind, Resolved
@@ -94,3 +95,21 @@ def test_an_erased_customer_is_nobody_and_is_not_linked_again(world: World) -> N
     world.unlink("anna")
     assert world.link("anna").customer_id is None
     assert world.identities.of_customer("anna", mode=Mode.LIVE) == ()
+
+
+def test_an_erasure_knows_the_identities_that_were_the_customers_alone(world: World) -> None:
+    value_hash = hashlib.sha256(DEVICE.value.encode()).hexdigest()
+    world.link("anna")
+    writer = GroupCommit(world.home.database)
+    erasures = SqliteErasures(world.home.database, writer, world.vault)
+    try:
+        of_ben, of_anna = (erasures.begin(one, NOW) for one in ("ben", "anna"))
+        assert not of_ben.theirs("device", value_hash)
+        assert of_anna.theirs("device", value_hash)
+        assert of_anna.theirs("device", value_hash.upper())
+        assert not of_anna.theirs("cookie", value_hash)
+        # Gone on with after a crash, when the links are gone already
+        assert erasures.begin("anna", NOW).theirs("device", value_hash)
+    finally:
+        erasures.close()
+        writer.close()

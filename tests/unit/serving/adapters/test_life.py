@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from moment.errors import DependencyError, InvalidRequest, InvariantViolation
 from serving.adapters.database import connect, migrate
+from serving.adapters.life_beginning import Beginning
 from serving.adapters.life_chain import decoded, encoded
 from serving.adapters.memory import MemoryKeys
 from serving.adapters.memory_life import MemoryLife
@@ -29,7 +30,7 @@ from serving.lifecycle import Actor, Book, Challenged, Judged, Model, Stopped, S
 from serving.lifecycle.acts import MACHINE as MACHINE_ACTOR
 from serving.lifecycle.acts import AnyAct, StopKind
 from serving.ports import Keys, Role
-from serving.ports.life import LifeLedger, Signer
+from serving.ports.life import LedgerBroken, LifeLedger, Signer
 from tests.unit.serving.life_kit import MACHINE, NOW, PASSED, UNSURE, Clock, personal
 
 DIGEST = "a" * 64
@@ -39,6 +40,7 @@ NEWER = "entry 2 of the ledger of models says what this Moment does not know; up
 SWAP = ";".join(
     f"UPDATE life_entries SET seq = {to} WHERE seq = {seq}" for seq, to in ((2, 9), (3, 2), (9, 3))
 )
+ZEROS = "UPDATE life_head SET seq = 0, digest = zeroblob(32)"
 CUT = "DELETE FROM life_entries WHERE seq = 4; UPDATE life_head SET seq = 3"
 NINTH = "SELECT 9, content, previous, x'01', signature, public_key FROM life_entries WHERE seq = 2"
 
@@ -81,7 +83,8 @@ class opened:  # noqa: N801 - read as a verb
     def __init__(self, path: Path) -> None:
         clock = Clock()
         self.keys = SqliteKeys(path)
-        self.ledger = SqliteLife(path, MACHINE, self.keys, clock)
+        beginning = Beginning(path.with_name("ledger.begun"))
+        self.ledger = SqliteLife(path, MACHINE, self.keys, clock, beginning=beginning)
         self.desk = Desk(self.ledger, self.keys, clock, personal(self.keys, "Ada", Role.RISK_OFFICER))
 
     def __enter__(self) -> Desk:
@@ -190,7 +193,7 @@ def test_another_process_reads_only_what_is_new(database: Path) -> None:
         assert any("seq > 1" in sql for sql in read)
 
 
-def test_a_backup_put_in_its_place_is_read_anew(database: Path, tmp_path: Path) -> None:
+def test_a_backup_put_in_its_place_is_read_by_who_opens_it_anew(database: Path, tmp_path: Path) -> None:
     with opened(database) as desk:
         desk.write(stopped(1))
         with closing(connect(database)) as live, closing(sqlite3.connect(tmp_path / "backup.db")) as kept:
@@ -198,7 +201,26 @@ def test_a_backup_put_in_its_place_is_read_anew(database: Path, tmp_path: Path) 
             desk.write(stopped(2))
             assert desk.ledger.book().seq == 2
             kept.backup(live)
+        for ask in (desk.ledger.book, lambda: desk.write(stopped(3))):
+            with pytest.raises(LedgerBroken, match=r"after entry 2, which was read .* then restart"):
+                ask()
+    with opened(database) as desk:
         assert set(desk.ledger.book().stops) == {"stop_1"}
+
+
+def test_who_has_read_an_act_reads_nothing_from_a_ledger_without_it(database: Path, tmp_path: Path) -> None:
+    """Nor from one that went on otherwise after a backup."""
+    with opened(database) as desk:
+        desk.write(stopped(1))
+        with closing(connect(database)) as live, closing(sqlite3.connect(tmp_path / "backup.db")) as kept:
+            live.backup(kept)
+            desk.write(stopped(2))
+            kept.backup(live)
+        for number, said in ((3, "after entry 2, which was read"), (4, "before entry 3")):
+            with opened(database) as other:
+                other.write(stopped(number), by=MACHINE)
+            with pytest.raises(LedgerBroken, match=said):
+                desk.ledger.book()
 
 
 class TestTampering:
@@ -237,7 +259,7 @@ class TestTampering:
             ("DELETE FROM life_entries WHERE seq = 1", "before entry 2"),
             ("DELETE FROM life_entries WHERE seq = 4", "ends after entry 3, and had 4"),
             ("DELETE FROM life_entries", "ends after entry 0"),
-            ("DELETE FROM life_head", "end of the ledger of models is gone"),
+            (f"DELETE FROM life_entries; {ZEROS}", "end of the ledger of models is not signed"),
             (CUT, "end of the ledger"),
             (f"{CUT}, digest = (SELECT digest FROM life_entries WHERE seq = 3)", "end .* not signed"),
             (SWAP, "before entry 3"),
@@ -254,6 +276,51 @@ class TestTampering:
             for ask in (desk.ledger.verify, desk.ledger.book, lambda: desk.write(stopped(5))):
                 with pytest.raises(DependencyError, match=said):
                     ask()
+
+    @pytest.mark.parametrize(
+        ("sql", "said"),
+        [
+            ("DELETE FROM life_head", "the end of the ledger of models is gone"),
+            ("DELETE FROM life_head; DELETE FROM life_entries", "nothing is left of it; .*/ledger.begun to"),
+        ],
+    )
+    def test_without_its_end_it_is_not_even_opened(self, database: Path, sql: str, said: str) -> None:
+        self.fill(database)
+        tamper(database, lambda connection: connection.executescript(sql))
+        with pytest.raises(LedgerBroken, match=said):
+            opened(database)
+
+    @pytest.mark.parametrize("sql", ["DELETE FROM life_head", ZEROS, "UPDATE life_head SET seq = 9"])
+    def test_an_emptied_one_tells_who_follows_it_nothing(self, database: Path, sql: str) -> None:
+        self.fill(database)
+        with opened(database) as desk:
+            assert len(desk.ledger.book().stops) == 4
+            tamper(database, lambda connection: connection.executescript(f"DELETE FROM life_entries; {sql}"))
+            for ask in (desk.ledger.verify, desk.ledger.book, lambda: desk.write(stopped(5))):
+                with pytest.raises(LedgerBroken):
+                    ask()
+
+    def test_one_that_was_never_written_to_is_signed_at_its_first_opening(self, database: Path) -> None:
+        """As an older Moment left it: no head, no note."""
+        with opened(database) as desk:
+            assert (desk.ledger.verify(), desk.ledger.book()) == (0, Book())
+        tamper(database, lambda connection: connection.executescript("DELETE FROM life_head"))
+        note = database.with_name("ledger.begun")
+        note.unlink()
+        with opened(database) as desk:
+            desk.write(stopped(1))
+        assert note.exists()
+        note.unlink()
+        with opened(database) as desk:
+            assert desk.ledger.verify() == 1
+        assert note.exists(), "noted of an older Moment's ledger, too"
+
+    def test_a_folder_that_cannot_be_written_to_is_told(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "keys").write_text("a file")
+        Beginning(tmp_path / "keys" / "ledger.begun").note()
+        assert "keys/ledger.begun cannot be written" in caplog.text
 
     def test_an_entry_signed_anew_by_another_is_found(self, database: Path) -> None:
         self.fill(database)
@@ -378,6 +445,8 @@ class TestWhatIsSigned:
                     "INSERT INTO life_entries VALUES (1, ?, ?, ?, ?, ?)",
                     (content, bytes(32), digest, desk.ada.sign(digest), desk.ada.public_key),
                 )
-                connection.execute("INSERT INTO life_head VALUES (1, 1, ?, ?)", (head.digest, head.signature))
+                connection.execute(
+                    "UPDATE life_head SET seq = 1, digest = ?, signature = ?", (head.digest, head.signature)
+                )
             assert desk.ledger.verify() == 1
             assert set(desk.ledger.book().stops) == {"stop_1"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,8 +15,10 @@ import pytest
 
 from moment.errors import DependencyError
 from serving.adapters.database import connect, migrate, overwrite
+from serving.adapters.record_marks import marked
 from serving.adapters.sqlite_contacts import SqliteContacts
 from serving.adapters.sqlite_erasures import SqliteErasures
+from serving.adapters.sqlite_journal import SqliteJournal, Wanted
 from serving.adapters.sqlite_records import SqliteRecords
 from serving.adapters.vault import Vault
 from serving.decision.contact_plan import Lookback
@@ -159,7 +161,7 @@ class TestAtRest:
         other = Stores.open(stores.path, Vault(b"x" * 32))
         assert other.records.history(CANARY, Past(Mode.TEST, 10)) == ()
         assert other.records.find_request("key_1", "r") is None
-        with pytest.raises(DependencyError, match="does not open with the server's secret"):
+        with pytest.raises(DependencyError, match="record d1 is damaged"):
             other.records.find("d1")
         other.close()
 
@@ -187,6 +189,120 @@ class TestAtRest:
         connection = connect(stores.path)
         assert connection.execute("PRAGMA secure_delete").fetchone() == (1,)
         connection.close()
+
+
+UNMARKED = "UPDATE decisions SET record = substr(record, 34)"
+"""Takes the marks off: 34 = a byte that says there is one, 32 bytes of it, and the next."""
+
+
+class TestWhatStandsInClear:
+    """It is read as it was written, with what was sealed beside it, or not at all."""
+
+    def change(self, stores: Stores, sql: str, *values: object) -> None:
+        with closing(connect(stores.path)) as connection:
+            connection.execute(sql, values)
+
+    def of_before(self, stores: Stores, kept: DecisionRecord) -> None:
+        """Store a record as format 5 did: no mark, and sealed for its id alone."""
+        stores.keep(kept)
+        stored = dump(kept)
+        old = msgspec.msgpack.decode(stored.open) | {"format": 5}
+        assert stored.personal is not None
+        part = bytes([32]) + DIGEST + stored.personal
+        with closing(connect(stores.path)) as connection:
+            ref = VAULT.ref(CANARY)
+            sealed = VAULT.seal(connection, ref, part, about=kept.decision_id)
+            sql = "UPDATE decisions SET record = ?, personal = ? WHERE decision_id = ?"
+            connection.execute(sql, (msgspec.msgpack.encode(old), sealed, kept.decision_id))
+
+    def damaged(self, stores: Stores, decision_id: str = "d1") -> None:
+        journal = SqliteJournal(stores.path, VAULT)
+        with closing(journal):
+            asks: tuple[Callable[[], object], ...] = (
+                lambda: stores.records.find(decision_id),
+                lambda: stores.records.history(CANARY, Past(Mode.TEST, 9)),
+                lambda: journal.newest(Wanted(), 9),
+            )
+            for ask in asks:
+                with pytest.raises(DependencyError, match=f"{decision_id} (is damaged|cannot be)") as told:
+                    ask()
+                assert "\n" not in str(told.value)
+
+    @pytest.mark.parametrize("kept", ["sealed", "pruned", "erased"])
+    def test_the_open_part_of_another_is_not_read_as_this_ones(self, stores: Stores, kept: str) -> None:
+        stores.keep(record(1))
+        stores.keep(record(2))
+        if kept == "pruned":
+            self.change(stores, "UPDATE decisions SET personal = NULL, request_ref = NULL")
+        elif kept == "erased":
+            stores.erase()
+        assert (stores.records.find("d2") or record(0)).decision_id == "d2", "neither looks forged"
+        self.change(
+            stores,
+            "UPDATE decisions SET record = (SELECT record FROM decisions WHERE decision_id = 'd1') "
+            "WHERE decision_id = 'd2'",
+        )
+        with pytest.raises(DependencyError, match=r"record d2 is damaged: .* restore a backup"):
+            stores.records.find("d2")
+
+    def test_not_one_changed_bit_is_read_over(self, stores: Stores) -> None:
+        stores.keep(record(1))
+        ((stored,),) = stores.rows("SELECT record FROM decisions")
+        assert isinstance(stored, bytes)
+        for place in (*range(40), *range(40, len(stored), len(stored) // 60)):
+            changed = bytearray(stored)
+            changed[place] ^= 1 << place % 8
+            self.change(stores, "UPDATE decisions SET record = ?", bytes(changed))
+            with pytest.raises(DependencyError, match="d1"):
+                stores.records.find("d1")
+        self.damaged(stores)
+
+    @pytest.mark.parametrize("content", ["text", b"", b"\x01", None, 7])
+    def test_what_is_no_record_at_all_is_told_in_a_line(self, stores: Stores, content: object) -> None:
+        stores.keep(record(1))
+        with closing(connect(stores.path)) as connection:
+            if content is None:
+                connection.execute("UPDATE decisions SET personal = 'text'")
+            else:
+                connection.execute("UPDATE decisions SET record = ?", (content,))
+        with pytest.raises(DependencyError, match=r"(record|sealed for) d1 (is damaged|cannot be opened)"):
+            stores.records.find("d1")
+
+    def test_a_mark_that_was_taken_off_is_missed(self, stores: Stores) -> None:
+        stores.keep(record(1))
+        self.change(stores, UNMARKED)
+        self.damaged(stores)
+        stores.erase()
+        with pytest.raises(DependencyError, match="record d1 is damaged"):
+            stores.records.find("d1")
+
+    def test_nor_is_it_an_older_record_when_it_says_so(self, stores: Stores) -> None:
+        stores.keep(record(1))
+        old = msgspec.msgpack.decode(dump(record(1)).open) | {"format": 5}
+        self.change(stores, "UPDATE decisions SET record = ?", msgspec.msgpack.encode(old))
+        with pytest.raises(DependencyError, match="sealed for d1 cannot be opened"):
+            stores.records.find("d1")
+
+    def test_what_was_sealed_is_not_read_with_other_words(self, stores: Stores) -> None:
+        """Both of this very decision, and both vouched for: once it was recorded otherwise."""
+        stores.keep(record(1))
+        other, _ = marked(VAULT, "d1", dump(record(1, degraded=("contacts",))).open)
+        self.change(stores, "UPDATE decisions SET record = ?", other)
+        with pytest.raises(DependencyError, match="sealed for d1 cannot be opened"):
+            stores.records.find("d1")
+
+    def test_records_from_before_are_read_as_before(self, stores: Stores) -> None:
+        self.of_before(stores, record(1, request_id="r"))
+        assert stores.records.find("d1") == record(1, request_id="r", format=5)
+        stores.erase()
+        found = stores.records.find("d1")
+        assert found is not None
+        assert (found.format, found.personal) == (5, None)
+        content = msgspec.msgpack.decode(dump(record(2)).open) | {"format": 5}
+        for wrong in (msgspec.msgpack.encode(content), b"\x81\xa1a", b"\xc1", b"{]"):
+            self.change(stores, "UPDATE decisions SET record = ?", wrong)
+            with pytest.raises(DependencyError, match="record d1 is damaged"):
+                stores.records.find("d1")
 
 
 class TestRequests:

@@ -180,6 +180,18 @@ class TestDestroying:
         row = database.execute("SELECT wrapped_key, destroyed_at FROM customer_keys").fetchall()
         assert row == [(None, 1_777_660_200_000_000)]
 
+    def test_whose_key_was_destroyed_is_not_remembered(
+        self, vault: Vault, home: Home, database: sqlite3.Connection
+    ) -> None:
+        other = Vault.open(home, {})
+        ref = vault.ref("anna")
+        assert other.ref("anna") == ref == other.ref("anna")
+        assert vault.destroy(database, ref, NOW)
+        assert other.seal(database, ref, PLAIN, about="d1") is None
+        for each in (vault, other):
+            assert not each._latest.cache_info().currsize
+            assert each.ref("anna") == ref
+
     def test_destroying_again_changes_nothing(self, vault: Vault, database: sqlite3.Connection) -> None:
         assert vault.destroy(database, "a", NOW)
         assert not vault.destroy(database, "a", NOW)

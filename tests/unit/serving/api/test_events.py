@@ -49,8 +49,19 @@ def test_each_event_has_its_own_verdict(counter: Counter) -> None:
         {"event_id": "e1", "verdict": "recorded"},
         {"event_id": "e1", "verdict": "duplicate"},
         {"event_id": "e1", "verdict": "conflict"},
-        {"event_id": "e2", "verdict": "rejected", "code": "unknown-kind"},
-        {"event_id": "e3", "verdict": "rejected", "code": "invalid-attribute", "attribute": "amount"},
+        {
+            "event_id": "e2",
+            "verdict": "rejected",
+            "code": "unknown-kind",
+            "detail": "a kind is one of page_view, search, transaction, location, call, social_mention",
+        },
+        {
+            "event_id": "e3",
+            "verdict": "rejected",
+            "code": "invalid-attribute",
+            "detail": "it is a number of at most 1e+09 either way",
+            "attribute": "amount",
+        },
         {"event_id": "e4", "verdict": "recorded"},
     ]
 
@@ -105,7 +116,12 @@ def test_a_key_needs_the_scope_and_speaks_for_its_channel(counter: Counter, shop
     assert post(counter, event(), key="").json()["code"] == "key-missing"
     bound = shop.key(channel="app")
     (answer,) = post(counter, event(), key=bound).json()["events"]
-    assert answer == {"event_id": "e1", "verdict": "rejected", "code": "channel-not-allowed"}
+    assert answer == {
+        "event_id": "e1",
+        "verdict": "rejected",
+        "code": "channel-not-allowed",
+        "detail": "this key speaks for another channel",
+    }
 
 
 def test_without_the_journal_nothing_is_acknowledged(counter: Counter, shop: Shop) -> None:

@@ -80,12 +80,12 @@ def test_a_live_key_may_not_force() -> None:
 def test_the_same_request_has_the_same_answer_until_consent_is_withdrawn() -> None:
     shop = Shop(change=MARKETED, consents=agreeing("anna", purposes=(Purpose.PROFILING, Purpose.MARKETING)))
     first = shop.decide(caller(), ask(request_id="r"))
-    TellConsents(shop.consents, shop.clock)(
+    TellConsents(shop.consents, shop.live, shop.clock)(
         caller(Mode.LIVE), "anna", [Choice(Purpose.SOCIAL, None, ConsentStatus.GRANTED)]
     )
     assert shop.decide(caller(), ask(request_id="r")) == first
 
-    TellConsents(shop.consents, shop.clock)(
+    TellConsents(shop.consents, shop.live, shop.clock)(
         caller(Mode.LIVE), "anna", [Choice(Purpose.MARKETING, None, ConsentStatus.DENIED)]
     )
     with pytest.raises(InvalidRequest) as refused:

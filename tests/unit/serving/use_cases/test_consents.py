@@ -16,7 +16,7 @@ from serving.decision.values import FeatureState, Purpose
 from serving.ports import Identity, IdentityKind, Scope
 from serving.records import Mode
 from serving.use_cases.consents import Choice, TellConsents
-from tests.service.kit import NOW, Shop, agreeing, ask, caller
+from tests.service.kit import NOW, Shop, agreeing, ask, caller, spent
 
 GRANTED, DENIED = ConsentStatus.GRANTED, ConsentStatus.DENIED
 CHANNELS = ("web", "app")
@@ -79,7 +79,7 @@ MARKETED = ("purposes: []", "purposes: [marketing]")
 
 def tell(shop: Shop, purpose: Purpose, status: ConsentStatus, channel: str | None = None) -> None:
     choices = [Choice(purpose, channel, status)]
-    TellConsents(shop.consents, shop.clock)(caller(Mode.LIVE), "anna", choices)
+    TellConsents(shop.consents, shop.live, shop.clock)(caller(Mode.LIVE), "anna", choices)
 
 
 def test_a_withdrawal_holds_from_the_next_request() -> None:
@@ -153,7 +153,7 @@ def test_what_a_channel_sends_of_a_person_is_unknown_without_their_consent() -> 
 
 def test_a_test_key_tells_for_test_traffic_alone() -> None:
     shop = Shop()
-    TellConsents(shop.consents, shop.clock)(
+    TellConsents(shop.consents, shop.live, shop.clock)(
         caller(Mode.TEST), "anna", [Choice(Purpose.PROFILING, None, DENIED)]
     )
     values = []
@@ -166,7 +166,7 @@ def test_a_test_key_tells_for_test_traffic_alone() -> None:
 
 def test_a_keys_channel_bounds_what_it_may_grant_but_not_what_it_may_refuse() -> None:
     shop = Shop()
-    tell_it = TellConsents(shop.consents, shop.clock)
+    tell_it = TellConsents(shop.consents, shop.live, shop.clock)
     bound = caller(Mode.LIVE, channel="web")
     for channel in (None, "app"):
         with pytest.raises(InvalidRequest, match="another channel"):
@@ -188,7 +188,7 @@ def test_of_linked_identities_the_stricter_holds() -> None:
     shop = Shop()
     cookie = Identity(IdentityKind.COOKIE, "c1")
     profile = shop.identities.resolve(cookie, mode=Mode.TEST).profile
-    TellConsents(shop.consents, shop.clock)(
+    TellConsents(shop.consents, shop.live, shop.clock)(
         caller(Mode.LIVE),
         profile,
         [Choice(Purpose.PROFILING, None, DENIED), Choice(Purpose.SOCIAL, None, GRANTED)],
@@ -197,3 +197,21 @@ def test_of_linked_identities_the_stricter_holds() -> None:
     told = shop.decide(caller(), ask()).personal
     assert told is not None
     assert told.purposes == (Purpose.SERVICE, Purpose.SOCIAL)
+
+
+@pytest.mark.parametrize("status", ConsentStatus)
+def test_a_choice_for_a_channel_nobody_has_is_refused_with_the_nearest(status: ConsentStatus) -> None:
+    shop = Shop()
+    with pytest.raises(InvalidRequest, match="did you mean `web`") as refused:
+        tell(shop, Purpose.SERVICE, status, "webb")
+    assert (refused.value.code, refused.value.field) == ("unknown-channel", "consents[0].channel")
+
+
+def test_a_refusal_is_taken_from_whoever_has_asked_about_too_many() -> None:
+    shop = Shop()
+    say = TellConsents(shop.consents, shop.live, shop.clock)
+    say(spent(Mode.LIVE), "anna", [Choice(Purpose.MARKETING, None, DENIED)])
+    both = [Choice(Purpose.SERVICE, None, DENIED), Choice(Purpose.MARKETING, None, GRANTED)]
+    with pytest.raises(InvalidRequest) as refused:
+        say(spent(Mode.LIVE), "anna", both)
+    assert refused.value.code == "too-many-customers"

@@ -111,7 +111,7 @@ class TestBecomingAChallenger:
         made, life = house.challenger("1", FAILED), house.life
         with refusal("role-missing", "may not take gates upon themselves"):
             life.accept(*key(made), ["slope"], "x", house.carl)
-        refused("not-now", "say why", lambda: life.accept(*key(made), ["slope"], " ", house.ada))
+        refused("invalid-value", "say why", lambda: life.accept(*key(made), ["slope"], " ", house.ada))
         refused("not-now", "name the gates", lambda: life.accept(*key(made), [], "x", house.ada))
         refused("not-now", "no gate 'auc'", lambda: life.accept(*key(made), ["auc"], "x", house.ada))
 
@@ -381,7 +381,7 @@ class TestGoingBack:
         for one in "12":
             house.champion(one)
         refused("role-missing", "support", lambda: house.life.roll_back(PROPENSITY, None, "worse", house.sam))
-        refused("not-now", "say why", lambda: house.life.roll_back(PROPENSITY, None, "", house.carl))
+        refused("invalid-value", "say why", lambda: house.life.roll_back(PROPENSITY, None, "", house.carl))
 
     def test_a_hundred_swaps_leave_a_short_line(self, house: House) -> None:
         first, second = house.champion("1"), house.champion("2")
@@ -447,7 +447,7 @@ class TestTheEnd:
     def test_only_a_risk_officer_rejects_and_says_why(self, house: House) -> None:
         made = house.challenger("1")
         refused("role-missing", "reject", lambda: house.life.reject(*key(made), "x", house.carl))
-        refused("not-now", "say why", lambda: house.life.reject(*key(made), "", house.ada))
+        refused("invalid-value", "say why", lambda: house.life.reject(*key(made), "", house.ada))
 
 
 class TestFindings:
@@ -478,7 +478,7 @@ class TestStops:
         assert house.life.book().claimed == frozenset()
 
     def test_a_stop_has_a_reason_a_name_and_a_model_that_is_one(self, house: House) -> None:
-        refused("not-now", "say why", lambda: house.life.stop(StopKind.ISSUE, "growth", "", house.sam))
+        refused("invalid-value", "say why", lambda: house.life.stop(StopKind.ISSUE, "growth", "", house.sam))
         refused("not-now", "say which", lambda: house.life.stop(StopKind.ISSUE, " ", "x", house.sam))
         refused(
             "unknown-model",

@@ -29,7 +29,7 @@ from serving.decision.values import (
 from serving.records import DecisionRecord, Mode, dump, load
 from serving.use_cases.access import Caller
 from serving.use_cases.recall import Recall, Recalled
-from tests.service.kit import NOW, Shop, ask, caller, catalogue
+from tests.service.kit import NOW, Shop, ask, caller, catalogue, spent
 
 
 def test_every_candidate_comes_back_with_reason_and_observed_values() -> None:
@@ -134,3 +134,12 @@ def decide_again(record: DecisionRecord, decided_by: Catalogue) -> Decision:
     )
     rng = np.random.default_rng(record.seed)
     return decide(request, decided_by, customer, history, record.decided_at, lambda _: scored, rng)
+
+
+def test_reading_a_decision_counts_as_asking_about_its_customer() -> None:
+    shop = Shop()
+    of_anna, of_nobody = (shop.decide(caller(), ask(who)).decision_id for who in ("anna", None))
+    assert shop.recall(spent(), of_nobody).record.decision_id == of_nobody
+    with pytest.raises(InvalidRequest) as refused:
+        shop.recall(spent(), of_anna)
+    assert refused.value.code == "too-many-customers"

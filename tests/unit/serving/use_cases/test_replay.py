@@ -27,6 +27,7 @@ from serving.ports import CustomerFacts, Scorer, Segmenter, Standing
 from serving.records import DecisionRecord, Mode, dump, load
 from serving.use_cases.deciding_again import ScoresFrom
 from serving.use_cases.differences import DifferenceKind
+from serving.use_cases.lifetimes import BATCH_KEY, lasting, living
 from serving.use_cases.recall import Recall
 from serving.use_cases.replay import Against, Present, Replay, Replayed, ReplayVerdict
 from tests.service.kit import CATALOGUE, CONTRACT, NOW, Shop, agreeing, ask, caller, catalogue, facts
@@ -469,6 +470,107 @@ def test_against_todays_catalogue_the_changed_rule_is_named_and_what_follows() -
     assert replay.of(record).verdict is ReplayVerdict.IDENTICAL
 
 
+CHANGES = {
+    "a limit": (("limit: 2", "limit: 5"), "contact policy twice limit: 2, now 5"),
+    "a suppression": (("suppress: 9d", "suppress: 3d"), "contact policy no rests: 9d, now 3d"),
+    "what is not limited any more": (
+        ("  twice: {limit: 2, window: 7d, per: action, issues: [sales]}\n", ""),
+        "contact policy twice: in the catalogue, now none",
+    ),
+    "quiet hours": (
+        ("  twice:", "  night: {quiet_hours: {from: '21:00', to: '08:00'}}\n  twice:"),
+        "contact policy night: none, now in the catalogue",
+    ),
+    "an exclusion": (
+        ("      notices:\n", "      notices:\n        exclusions: [one-a-week]\n"),
+        "exclusion one-a-week: none, now in the catalogue",
+    ),
+    "a volume": (("volume: {total: 60}", "volume: {total: 5}"), "action mug volume.total: 60, now 5"),
+    "a purpose": (
+        ("purposes: [service]", "purposes: [marketing]"),
+        "action recall purposes: service, now marketing",
+    ),
+    "a value": (("value: 6.0", "value: 7.5"), "action mug value: 6, now 7.5"),
+    "a weight": (
+        ("weight: 1.5", "weight: 2.5"),
+        "action mug context_weights: 1.5 where `age > 30`, now 2.5 where `age > 30`",
+    ),
+    "an arm's lever": (
+        ("coupon-jam: 3", "coupon-jam: 4"),
+        "arm ranking > sweet > pushed levers.coupon-jam: 3, now 4",
+    ),
+    "the exploration": (("ture: 0.5", "ture: 0.9"), "arm ranking > sweet > bold exploration: "),
+    "the holdout": (
+        ("holdout: {share: 0.05", "holdout: {share: 0.5"),
+        "catalogue holdout.share: 0.05, now 0.5",
+    ),
+}
+
+
+DECLARED = {
+    "quiet hours": "channels: {app: {outbound: true}}\n",
+    "an exclusion": "exclusions: {one-a-week: {}}\n",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_against_todays_catalogue_each_changed_policy_is_named(name: str) -> None:
+    change, said = CHANGES[name]
+    shop = shop_of(people(3))
+    record = load(dump(shop.decide(caller(), ask("c1"))))
+    other = catalogue(POLICIES.replace(*change) + DECLARED.get(name, ""), EXPLORING)
+    versions = msgspec.structs.replace(record.versions, catalogue=other.digest, policy="p" * 64)
+    replay = replace(replay_of(shop), present=Present(other, CurveScorer(), SEGMENTER, versions))
+
+    replayed = replay.of(record, Against.CURRENT)
+
+    named = [one for one in replayed.differences if one.kind is DifferenceKind.POLICY]
+    assert any(one.text.startswith(said) for one in named), [one.text for one in named]
+    assert {one.is_score for one in named} == {name in ("a value", "a weight", "an arm's lever")}
+    assert replayed.differences[0].text == f"catalogue: {record.versions.catalogue}, now {other.digest}"
+    assert replayed.differences[1].text == f"policy bundle: , now {'p' * 64}"
+    assert DifferenceKind.RULE not in kinds(replayed)
+
+
+def test_numbers_that_the_catalogue_does_not_have_are_told_and_never_an_error() -> None:
+    shop = small_shop()
+    record, considered = one_decision(shop), one_decision(shop).considered
+    size = len(considered.candidate)
+    recall = Recall(shop.records, MemoryCatalogues((shop.catalogue,)))
+    replay = replace(replay_of(shop), recall=recall)
+    wrong: tuple[dict[str, object], ...] = (
+        {"considered": msgspec.structs.replace(considered, candidate=[99] * size)},
+        {"considered": msgspec.structs.replace(considered, candidate=[-1] * size)},
+        {"considered": msgspec.structs.replace(considered, placement=[9] * size)},
+        {"considered": msgspec.structs.replace(considered, reason=[7] * size)},
+        {"scored": msgspec.structs.replace(record.scored, candidate=[99] * len(record.scored.candidate))},
+    )
+    for changed in wrong:
+        damaged = msgspec.structs.replace(record, **changed)
+        replayed = replay.of(damaged)
+        assert replayed.verdict is ReplayVerdict.IMPOSSIBLE
+        assert [one.kind for one in replayed.differences] == [DifferenceKind.CATALOGUE]
+        assert "does not have" in replayed.notes[0]
+        with pytest.raises(DependencyError, match="is damaged: its numbers name"):
+            recall.of(damaged)
+
+
+def test_a_batchs_offers_live_again_as_long_as_they_were_reserved() -> None:
+    shop = small_shop()
+    shop.swap(catalogue=living(shop.catalogue, "web", "home", timedelta(hours=48)))
+    record = one_decision(shop)
+    assert record.placements[0].offers[0].expires_at == NOW + timedelta(hours=48)
+    replay = replay_of(small_shop())
+
+    assert DifferenceKind.TIME in kinds(replay.of(record))
+    told = load(dump(lasting(record, timedelta(hours=48))))
+    assert replay.of(told).verdict is ReplayVerdict.IDENTICAL
+    before = msgspec.structs.replace(record, format=5, key_id=BATCH_KEY)
+    replayed = replay.of(before)
+    assert replayed.verdict is ReplayVerdict.IDENTICAL
+    assert replayed.notes[0].startswith("Recorded in format 5, in which nothing vouches")
+
+
 def test_against_todays_model_it_is_named_with_its_scores() -> None:
     shop = small_shop()
     record = one_decision(shop)
@@ -517,9 +619,9 @@ def test_without_its_catalogue_nothing_is_decided_and_the_catalogue_named() -> N
     replayed = replay.of(record)
 
     assert replayed.verdict is ReplayVerdict.IMPOSSIBLE
-    assert [(one.kind, one.recorded) for one in replayed.differences] == [
-        (DifferenceKind.CATALOGUE, record.versions.catalogue)
-    ]
+    (only,) = replayed.differences
+    assert (only.kind, only.recorded) == (DifferenceKind.CATALOGUE, record.versions.catalogue)
+    assert only.text == f"catalogue: {record.versions.catalogue}, now gone"
 
 
 def test_an_archived_catalogue_that_was_changed_is_named(tmp_path: Path) -> None:

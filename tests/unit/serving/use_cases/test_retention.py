@@ -12,9 +12,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from alembic import command
 from click.testing import CliRunner
 
 from moment.home import Home
+from serving.adapters import sqlite_retention
 from serving.adapters.database import connect, migrate, overwrite
 from serving.adapters.instants import to_microseconds
 from serving.adapters.memory import FixedClock
@@ -31,6 +33,7 @@ from serving.records import Mode
 from serving.use_cases import retention as use_case
 from serving.use_cases.retention import PruneRecords, Retention
 from tests.service.kit import NOW
+from tests.unit.serving.adapters.test_life_schema import move
 from tests.unit.serving.adapters.test_stores import a_record
 
 DAY = timedelta(days=1)
@@ -292,3 +295,44 @@ def test_events_and_reports_nobody_waits_for_are_forgotten_in_their_time(house: 
         ("waiting 9.9",),
     ]
     assert house.prune().pruned == Pruned()
+
+
+def test_each_version_is_searched_for_what_is_due_some_at_a_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(use_case, "AT_ONCE", 2)
+    versions = a_record().versions
+    for number in range(3):
+        cited = msgspec.structs.replace(versions, catalogue=f"{number}" * 64)
+        house.record(f"old{number}", 11 + number, versions=cited)
+        house.record(f"new{number}", 9 - number, versions=cited)
+        house.record(f"tested{number}", 6, Mode.TEST, versions=cited)
+    house.record("bare", 101, personal=None)
+    assert house.prune.due().pruned == Pruned(personal=3, records=4)
+    assert house.prune().pruned == Pruned(personal=3, records=4, contacts=4)
+    left = {"old": "open part", "new": "whole", "tested": "gone"}
+    names = {f"{name}{number}": kept for number in range(3) for name, kept in left.items()}
+    assert {name: house.found(name) for name in (*names, "bare")} == names | {"bare": "gone"}
+
+
+def test_a_database_of_before_forgets_as_one_of_now(house: House) -> None:
+    ages = {"new": 9, "old": 11, "oldest": 101}
+    for name, age in ages.items():
+        house.record(name, age)
+    house.record("tested", 6, Mode.TEST)
+    house.close()
+    move(house.home.database, command.downgrade, "0009")
+    migrate(house.home.database)
+    house.__post_init__()
+    assert house.prune().pruned == Pruned(personal=1, records=2, contacts=2)
+    assert [house.found(name) for name in ages] == ["whole", "open part", "gone"]
+
+
+@pytest.mark.parametrize("name", ["_COUNT_PERSONAL", "_FORGET_PERSONAL", "_COUNT_RECORDS", "_FIND_RECORDS"])
+def test_what_is_due_is_found_by_its_age(house: House, name: str) -> None:
+    sql = getattr(sqlite_retention, name)
+    with closing(connect(house.home.database)) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?")).fetchall()
+    steps = [step for *_, step in plan]
+    assert any("decisions_by_age" in step and "received_at<?" in step for step in steps), steps
+    assert not any(step.startswith("SCAN made") for step in steps), steps

@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from moment.errors import InvalidRequest
 from serving.adapters.memory_models import MemoryModels
 from serving.adapters.memory_outcomes import MemoryOutcomes
 from serving.case.page import page
@@ -162,3 +163,20 @@ def test_the_page_of_a_case_lists_stops_and_approvals() -> None:
     assert "stop_coupon-tea" in written
     assert "action `coupon-tea` is stopped (stop_coupon-tea)" in written
     assert "had expired" in written
+
+
+@pytest.mark.parametrize(
+    "stopped", [TEA, ("issue", "sales"), ("channel", "web"), ("model", "next-best-action")]
+)
+def test_an_answer_of_which_part_was_stopped_is_not_given_again(stopped: tuple[str, str]) -> None:
+    shop = Shop()
+    asked = ask(request_id="r")
+    first = shop.decide(caller(), asked)
+    assert "coupon-tea" in shown(first)
+    stopping(shop, ("action", "coupon-ham-of-yesterday"))
+    assert shop.decide(caller(), asked) == first
+    with pytest.raises(InvalidRequest) as refused:
+        stopping(shop, stopped).decide(caller(), asked)
+    assert refused.value.code == "answer-withdrawn"
+    stopping(shop)
+    assert shop.decide(caller(), asked) == first
