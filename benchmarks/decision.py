@@ -9,8 +9,11 @@ record on the disk before the answer. One request at a time.
 from __future__ import annotations
 
 import argparse
+import base64
 import http.client
 import json
+import os
+import secrets
 import shutil
 import sys
 import time
@@ -27,10 +30,11 @@ import numpy as np
 
 from benchmarks import machine
 from moment.home import Home
+from moment.private import keep_private
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.identifiers import utc_now
 from serving.adapters.sqlite_consents import SqliteConsents
-from serving.adapters.vault import Vault
+from serving.adapters.vault import SECRET_VARIABLE, Vault
 from serving.bootstrap import open_all, open_keys
 from serving.bundles.signing import TRUST_FILE
 from serving.child import running_service
@@ -45,6 +49,8 @@ from serving.use_cases.keys import create_key, revoke_key
 
 MOST_CUSTOMERS = 2400
 _WARM_UP = 50
+_OLD_PREFIX = "benchmark-"
+_PREFIX = f"{_OLD_PREFIX}{os.getpid()}-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args(argv)
+    keep_private()
     click.echo(f"{machine.facts()}; {arguments.requests} requests, one at a time")
     with fresh_home(Home.find()) as home:
         setting = in_process(home, arguments.requests)
@@ -70,8 +77,13 @@ def main(argv: Sequence[str]) -> None:
 
 @contextmanager
 def fresh_home(made: Home) -> Iterator[Home]:
-    """Yield a home with the same features and models, consents, and no decision yet, on the same disk."""
-    with TemporaryDirectory(dir=made.root, prefix="benchmark-") as folder:
+    """Yield a home with the same features and models, consents, and no decision yet, on the same disk.
+
+    Its customers are those of the home, whom no erasure finds here: what a run that was killed has left is
+    removed first, and nobody can read what it sealed, for the secret was only in its memory.
+    """
+    _forget_killed(made)
+    with TemporaryDirectory(dir=made.root, prefix=_PREFIX) as folder, _own_secret():
         home = Home(Path(folder), made.mlruns)
         for part in (made.bundles, made.feast, made.snapshots, made.lake):
             (home.root / part.name).symlink_to(part)
@@ -80,6 +92,37 @@ def fresh_home(made: Home) -> Iterator[Home]:
         shutil.copy(made.keys / TRUST_FILE, home.keys)
         _let_consent(home)
         yield home
+
+
+@contextmanager
+def _own_secret() -> Iterator[None]:
+    """Let this process and those it starts seal under a secret that is written nowhere."""
+    before = os.environ.get(SECRET_VARIABLE)
+    os.environ[SECRET_VARIABLE] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    try:
+        yield
+    finally:
+        del os.environ[SECRET_VARIABLE]
+        if before is not None:
+            os.environ[SECRET_VARIABLE] = before
+
+
+def _forget_killed(made: Home) -> None:
+    """Remove homes of benchmarks whose process is gone: what they link to stays, links are only removed."""
+    for folder in made.root.glob(f"{_OLD_PREFIX}*"):
+        process = folder.name.removeprefix(_OLD_PREFIX).partition("-")[0]
+        if not (process.isdecimal() and _lives(int(process))):
+            shutil.rmtree(folder)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _let_consent(home: Home) -> None:

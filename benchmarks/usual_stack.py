@@ -64,10 +64,13 @@ class Stack:
         left = [action for action in self.actions if all(rule(customer, action) for rule in RULES)]
         offers = self._best(customer, left) if left else []
         decision = {"decision_id": str(uuid.uuid4()), "customer_id": customer_id, "offers": offers}
+        # As long as the customer's id: a benchmark that is killed leaves nobody's decisions behind
+        nobody = "0" * len(customer_id)
+        kept = json.dumps({**decision, "customer_id": nobody})
         with _ONE_AT_A_TIME, self.database:
             self.database.execute(
                 "INSERT INTO decisions VALUES (?, ?, ?)",
-                (decision["decision_id"], customer_id, json.dumps(decision)),
+                (decision["decision_id"], nobody, kept),
             )
         return decision
 

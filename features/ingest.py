@@ -35,6 +35,7 @@ from features.table_contract import KNOWN_AT, TableContract
 from features.tables import CONSENTS, TABLES
 from moment.errors import ConfigurationError
 from moment.home import Home
+from moment.private import make_home
 from moment.progress import Step, step
 from moment.turns import turn
 
@@ -174,6 +175,7 @@ def _quarantine_file(home: Home, source: str, name: str, table: lake.TableRecord
 @contextmanager
 def alone(home: Home, source: str) -> Iterator[None]:
     """Hold the source's lock, so that two ingests of it never mix their files; it dies with the process."""
+    make_home(home)
     path = lake.record_file(home, source).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:

@@ -15,6 +15,7 @@ import click
 from moment import __version__
 from moment.errors import MomentError
 from moment.life import offices
+from moment.private import keep_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command; every error Moment raises on purpose is one line and a non-zero exit."""
+    keep_private()
     _quiet_vendors()
     try:
         sys.exit(cli.main(prog_name="moment", standalone_mode=False, obj=offices()))

@@ -218,20 +218,10 @@ class Plan:
         return str(self.home.bundles / model / str(trained["version"]))
 
     def champion(self, model: str) -> Path | None:
-        """Return the bundle that serves: the ledger's champion, or the last good one here."""
-        from moment.errors import StepMissing
-        from serving.bundles import current
+        """Return the bundle a new version is held against: the champion's, else the last good one here."""
+        from training.entering import champion_bundle
 
-        with self.offices.life(self.home) as life:
-            champion = life.book().champion(Model(model))
-        if champion is not None:
-            folder = self.home.bundles / model / champion.version
-            if folder.is_dir():
-                return folder
-        try:
-            return current(self.home.bundles, model)
-        except StepMissing:
-            return None
+        return champion_bundle(self.offices, self.home, Model(model))
 
     def catalogue(self) -> Path | None:
         """Return the catalogue of what was presented: as told, the champion's, or None for Moment's own."""

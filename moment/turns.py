@@ -19,6 +19,7 @@ from typing import IO
 
 from moment.errors import DependencyError
 from moment.home import Home
+from moment.private import make_home
 
 FILES = "files"
 """The turn for lake, quarantine, snapshots and kept rows."""
@@ -61,6 +62,7 @@ def turn(
         yield
         return
     folder = _folder(home)
+    make_home(home)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{of}.lock").open("a") as lock:
         _take(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, home, (doing, of), patience)

@@ -69,12 +69,14 @@ def main() -> None:
     import uvicorn
 
     from moment.home import Home
+    from moment.private import keep_private
     from serving.bootstrap import LateOffice
     from serving.logs import configure
     from serving.settings import Settings
     from serving.slow_clients import wait_at_most
     from serving.telemetry import metrics_folder
 
+    keep_private()
     settings, home = Settings.read(), Home.find()
     log = configure(settings.log)
     office = LateOffice(home, settings)

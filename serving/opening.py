@@ -85,6 +85,11 @@ def check_database(home: Home) -> None:
     )
 
 
+def ledger_decides(book: Book) -> bool:
+    """Whether the ledger says which catalogue decides: it has a champion, or a person in charge."""
+    return Model.NEXT_BEST_ACTION in book.claimed or book.champion(Model.NEXT_BEST_ACTION) is not None
+
+
 def check_catalogue_choice(settings: Settings, book: Book) -> None:
     """Refuse a catalogue from the environment where the ledger says which one decides.
 
@@ -93,8 +98,7 @@ def check_catalogue_choice(settings: Settings, book: Book) -> None:
     ConfigurationError
         MOMENT_CATALOGUE is set, and the ledger has a next-best-action champion or a person in charge.
     """
-    decided = Model.NEXT_BEST_ACTION in book.claimed or book.champion(Model.NEXT_BEST_ACTION) is not None
-    if settings.catalogue is not None and decided:
+    if settings.catalogue is not None and ledger_decides(book):
         raise ConfigurationError(
             f"MOMENT_CATALOGUE names {settings.catalogue.name}, but the ledger of models says what "
             "decides; unset it, and bring changes in by `moment catalogue submit` and `… publish`"

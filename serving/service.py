@@ -88,6 +88,7 @@ class Decisioning:
         import gc
 
         from moment.home import Home
+        from moment.private import keep_private
         from serving.api.app import build
         from serving.api.metrics import Watch
         from serving.api.overload import Entrance
@@ -95,6 +96,7 @@ class Decisioning:
         from serving.logs import configure
         from serving.tracing import Traced, is_wanted
 
+        keep_private()
         self._telemetry = telemetry = open_telemetry()
         self._office = LateOffice(Home.find(), _settings, telemetry)
         self._office.open()
@@ -111,10 +113,13 @@ class Decisioning:
     def prepare() -> None:
         """Once, before any worker: let what a Bento brought serve where the home names no champion."""
         from moment.home import Home
+        from moment.private import keep_private, warn_if_open
         from serving.packaging.packaged import move_in, or_refuse
         from serving.supervising import supervise
 
         supervise(_settings.log)
+        keep_private()
+        warn_if_open(Home.find())
         or_refuse(lambda: move_in(Home.find()))
 
     @bentoml.on_shutdown

@@ -6,7 +6,6 @@ what tuning found, library versions. It stands in ``training-sets/recipes/<model
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from moment import private
 from moment.errors import DependencyError, StepMissing
 from moment.home import Home
 from training.tracking import code_version
@@ -99,9 +99,7 @@ def keep_recipe(home: Home, recipe: Recipe) -> Path:
     """
     file = recipe_file(home, recipe.model, recipe.digest[:_VERSION])
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_bytes(msgspec.json.format(msgspec.json.encode(recipe), indent=1) + b"\n")
-    beside.replace(file)
+    private.write(file, msgspec.json.format(msgspec.json.encode(recipe), indent=1) + b"\n")
     return file
 
 

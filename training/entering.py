@@ -96,12 +96,14 @@ def enter(
 
 
 def champion_bundle(offices: Offices, home: Home, model: Model) -> Path | None:
-    """Return the bundle a new version is held against: the champion's, else the last good one here."""
+    """Return the bundle a new version is held against: the champion's, else the last good one here.
+
+    The champion's is named though it be gone from here: who cannot read it must not pass as having none.
+    """
     with offices.life(home) as life:
         champion = life.book().champion(model)
     if champion is not None:
-        folder = home.bundles / model / champion.version
-        return folder if folder.is_dir() else None
+        return home.bundles / model / champion.version
     try:
         return current(home.bundles, model)
     except StepMissing:

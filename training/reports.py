@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from moment import private
 from serving.lifecycle import Actor, GateVerdict, Verdict
 from training.evaluation.intervals import MetricInterval
 from training.evaluation.report import Evaluation, Metric
@@ -38,9 +39,9 @@ _MOST_MOVED = 15
 def write_report(folder: Path, name: str, markdown: str, result: object) -> Path:
     """Write ``<name>.md`` and ``<name>.json`` and return the former; numbers that are none become null."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_bytes(msgspec.json.format(to_json(result), indent=2) + b"\n")
+    private.write(folder / f"{name}.json", msgspec.json.format(to_json(result), indent=2) + b"\n")
     path = folder / f"{name}.md"
-    path.write_text(markdown, encoding="utf-8")
+    private.write(path, markdown)
     return path
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from moment import private
 from moment.errors import DependencyError, MomentError
 from moment.home import Home
 
@@ -274,12 +275,7 @@ def _unfinished(home: Home, asked: Asked) -> Journal | None:
 def _write(home: Home, journal: Journal) -> None:
     home.retraining.mkdir(parents=True, exist_ok=True)
     file = home.retraining / f"{journal.retraining_id}.json"
-    beside = file.with_name(f".{file.name}.partial")
-    with beside.open("wb") as scratch:
-        scratch.write(msgspec.json.format(msgspec.json.encode(journal), indent=1) + b"\n")
-        scratch.flush()
-        os.fsync(scratch.fileno())
-    beside.replace(file)
+    private.write(file, msgspec.json.format(msgspec.json.encode(journal), indent=1) + b"\n")
 
 
 @contextmanager

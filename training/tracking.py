@@ -117,7 +117,7 @@ def connect(home: Home) -> Any:  # noqa: ANN401 - a module without types
     The first use makes the database, which takes some seconds.
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    home.mlruns.mkdir(parents=True, exist_ok=True)
+    home.mlruns.mkdir(mode=0o700, parents=True, exist_ok=True)
     import mlflow
 
     # MLflow and alembic would narrate on standard error, across our progress

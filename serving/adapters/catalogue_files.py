@@ -6,13 +6,13 @@ number, and nothing could be decided again.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from moment import private
 from moment.errors import DependencyError
 from serving.catalogue import load
 from serving.decision.catalogue import Catalogue
@@ -59,9 +59,7 @@ def _write(path: Path, content: bytes) -> None:
     """Write a file at once or not at all; what already says the same is left alone."""
     if path.is_file() and path.read_bytes() == content:
         return
-    scratch = path.with_suffix(f"{path.suffix}.{os.getpid()}.tmp")
-    scratch.write_bytes(content)
-    scratch.replace(path)
+    private.write(path, content)
 
 
 def _columns(path: Path) -> dict[str, Column] | None:

@@ -70,7 +70,9 @@ def migrate(path: Path) -> None:
     DependencyError
         The database is of a newer Moment, or cannot be changed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.parent.mkdir(parents=True, exist_ok=True)
+    # The home, where nobody made one; for its owner alone, whatever mask who calls this has
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     connection = connect(path)
     try:
         version = _version(connection)

@@ -196,7 +196,7 @@ def _usable(trust: Trust) -> tuple[Mapping[str, jwt.PyJWK], list[Fault]]:
     try:
         found = json.loads(trust.jwks.read_text(encoding="utf-8"))["keys"]
         entries = [cast("dict[str, Any]", dict(entry)) for entry in found]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ConfigurationError(
             f"{trust.jwks.name} is no file of keys ({type(error).__name__}); MOMENT_JWKS names a JSON file "
             'like {"keys": [{"kid": …}]}'

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from moment.private import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,8 +32,7 @@ class Output:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path
         self._schema = schema
-        self._part = path.with_name(path.name + ".part")
-        self._rejected_part = self.rejected_path.with_name(self.rejected_path.name + ".part")
+        self._parts = ExitStack()
         self._rejects: TextIO | None = None
         self._writer: Any = None
 
@@ -40,31 +42,33 @@ class Output:
         return self._path.with_name(self._path.name + ".rejected.csv")
 
     def __enter__(self) -> Self:
-        self._writer = _csv_writer(self._part, self._schema) if self._is_csv else self._parquet_writer()
+        opened = _csv_writer if self._is_csv else _parquet_writer
+        with ExitStack() as parts:
+            self._writer = opened(parts.enter_context(replacing(self._path)), self._schema)
+            self._parts = parts.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
-        if self._rejects is not None:
-            self._rejects.close()
-        if kind is not None:
-            self._part.unlink(missing_ok=True)
-            self._rejected_part.unlink(missing_ok=True)
-            return
-        # The list of those left out comes first: no offers without it
-        if self._rejects is None:
-            self.rejected_path.unlink(missing_ok=True)
-        else:
-            self._rejected_part.replace(self.rejected_path)
-        self._part.replace(self._path)
+        try:
+            self._writer.close()
+            if self._rejects is not None:
+                self._rejects.close()
+            elif kind is None:
+                self.rejected_path.unlink(missing_ok=True)
+        except BaseException as failed:
+            self._parts.__exit__(type(failed), failed, failed.__traceback__)
+            raise
+        # What was begun last comes first, the list of those left out: no offers without it
+        self._parts.__exit__(kind, error, trace)
 
     def write(self, table: pa.Table, rejected: Sequence[tuple[str, str]]) -> None:
         """Add the rows of some customers, and those who could not be decided for."""
         if rejected:
             if self._rejects is None:
-                self._rejects = self._rejected_part.open("w", encoding="utf-8", newline="")
+                part = self._parts.enter_context(replacing(self.rejected_path))
+                self._rejects = part.open("w", encoding="utf-8", newline="")
                 csv.writer(self._rejects).writerow(("customer_id", "reason"))
             csv.writer(self._rejects).writerows(rejected)
         self._writer.write_table(_as_text(table) if self._is_csv else table)
@@ -73,10 +77,11 @@ class Output:
     def _is_csv(self) -> bool:
         return self._path.suffix == ".csv"
 
-    def _parquet_writer(self) -> Any:  # noqa: ANN401 - pyarrow has no types
-        import pyarrow.parquet as pq
 
-        return pq.ParquetWriter(self._part, self._schema, compression="zstd")
+def _parquet_writer(path: Path, schema: pa.Schema) -> Any:  # noqa: ANN401 - pyarrow has no types
+    import pyarrow.parquet as pq
+
+    return pq.ParquetWriter(path, schema, compression="zstd")
 
 
 def _csv_writer(path: Path, schema: pa.Schema) -> Any:  # noqa: ANN401

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from features.population import Span
 from moment.errors import DependencyError, MomentError
+from moment.private import keep_private
 from moment.progress import SILENT, Step
 from serving.batch.balances import Balances, holds
 from serving.batch.chunks import Chunk, Decided
@@ -183,6 +184,7 @@ _refusal: str = ""
 def _begin(setup: Setup) -> None:
     """Open everything, in a process of its own."""
     global _work, _refusal  # noqa: PLW0603 - what a process of the pool has for itself
+    keep_private()
     # Whoever began the batch decides when it ends
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

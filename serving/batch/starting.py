@@ -10,6 +10,7 @@ from pathlib import Path
 
 from features.contract import FeatureContract
 from features.population import Span
+from moment import private
 from moment.errors import InvalidRequest
 from moment.home import Home
 from moment.progress import Step
@@ -288,9 +289,7 @@ class Mark:
     def write(self, setup: Setup) -> None:
         """Note that a batch has begun."""
         content = {"batch_id": setup.batch_id, "at": setup.ask.at.isoformat()}
-        part = self.path.with_name(self.path.name + ".part")
-        part.write_text(json.dumps(content), encoding="utf-8")
-        part.replace(self.path)
+        private.write(self.path, json.dumps(content))
 
     def remove(self) -> None:
         """Note that it is finished."""

@@ -23,6 +23,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+from moment import private
 from moment.errors import DependencyError, StepMissing
 
 FORMAT = 2
@@ -327,7 +328,6 @@ def write_bundle(
     try:
         for name, content in {**files, MANIFEST: manifest.dumps().encode()}.items():
             write_durably(scratch / name, content)
-        scratch.chmod(0o755)
         scratch.rename(folder)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -337,9 +337,7 @@ def write_bundle(
 
 def make_current(folder: Path) -> None:
     """Point ``CURRENT`` beside a bundle at it, atomically."""
-    scratch = folder.parent / f".{POINTER}-{os.getpid()}"
-    write_durably(scratch, f"{folder.name}\n".encode())
-    scratch.replace(folder.parent / POINTER)
+    private.write(folder.parent / POINTER, f"{folder.name}\n")
 
 
 def current(bundles: Path, model: str) -> Path:

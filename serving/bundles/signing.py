@@ -76,7 +76,7 @@ class Trust:
             return cls({_raw(str(one["public_key"])): str(one["name"]) for one in listed})
         except FileNotFoundError:
             return cls({})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigurationError(
                 f"{path.name} is not a list of trusted keys ({type(error).__name__}); write "
                 '[{"name": "trainer", "public_key": "<32 bytes in base64>"}]'

@@ -8,7 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from serving.catalogue.names import Names
-from serving.catalogue.section import Section
+from serving.catalogue.section import MOST_DAYS, Section
 from serving.catalogue.sql import folded
 from serving.catalogue.treatments import DraftTreatment, read_treatments
 from serving.decision.actions import Allowance, LawfulBasis
@@ -168,7 +168,11 @@ def _fallback(action_id: str, section: Section, language: str) -> DraftAction:
 
 
 def _inherit(above: Inherited, section: Section, level: Level | None, frame: Frame) -> Inherited:
-    window = section.number("window_days", above=0.0) if "window_days" in section else above.window_days
+    window = (
+        section.number("window_days", above=0.0, maximum=MOST_DAYS)
+        if "window_days" in section
+        else above.window_days
+    )
     return Inherited(
         window_days=window,
         attributes={**above.attributes, **section.scalars("attributes")},

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from moment.errors import ConfigurationError, Fault
-from serving.catalogue.document import Node, read_document
+from serving.catalogue.document import Node, plain, read_document
 from serving.catalogue.golden_case import mistaken
 from serving.catalogue.golden_check import Check, Wrong
 from serving.catalogue.loader import count_of, in_order
@@ -28,6 +28,9 @@ from serving.catalogue.section import Section
 from serving.decision.catalogue import Catalogue
 from serving.decision.columns import Column
 from serving.decision.greedy import Greedy
+
+UNDECIDABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What comes of values of another kind, or beyond all bounds, that the check of names let by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,12 @@ def read_golden(path: Path, catalogue: Catalogue, features: Mapping[str, Column]
     for name in below.names():
         node = _below(_below(root, "decisions"), name)
         case = plain(node)
-        wrongs = tuple(check.wrongs(case))
         line = _line(root, ("decisions", name))
+        try:
+            wrongs = tuple(check.wrongs(case))
+        except UNDECIDABLE as error:
+            wrongs = ()
+            faults.append(Fault(f"{path.name}:{line}", f"{name}: {_undecided(error)}"))
         for wrong in wrongs:
             faults.append(_fault(path.name, root, name, wrong))
         concept = case.get("concept") if isinstance(case, dict) else None
@@ -124,7 +131,10 @@ def missed(golden: Golden, catalogue: Catalogue) -> tuple[Missed, ...]:
     certain = replace(catalogue, exploration=Greedy())
     found = []
     for one in golden.decisions:
-        wrong = mistaken(one.case, catalogue if "seed" in one.case["when"] else certain)
+        try:
+            wrong = mistaken(one.case, catalogue if "seed" in one.case["when"] else certain)
+        except UNDECIDABLE as error:
+            wrong = [_undecided(error)]
         if wrong:
             found.append(Missed(one, tuple(wrong)))
     return tuple(found)
@@ -151,13 +161,8 @@ def hold(path: Path, catalogue: Catalogue, features: Mapping[str, Column] | None
     return golden
 
 
-def plain(node: Node) -> Any:  # noqa: ANN401  # YAML
-    """Return what is written as mappings, lists and plain values."""
-    if isinstance(node.value, dict):
-        return {key: plain(value) for key, value in node.value.items()}
-    if isinstance(node.value, list):
-        return [plain(item) for item in node.value]
-    return node.value
+def _undecided(error: Exception) -> str:
+    return f"cannot be decided as it is written ({type(error).__name__}: {error!s:.80})"
 
 
 def _fault(file: str, root: Node, name: str, wrong: Wrong) -> Fault:

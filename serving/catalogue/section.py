@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from moment.errors import Fault
 from serving.catalogue.document import Node
-from serving.decision.parsing import nearest
+from serving.decision.parsing import INT64, nearest
 from serving.decision.values import Scalar
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -20,6 +21,14 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NAMES = "a name is made of a-z, 0-9, - and _, and starts with a letter or digit"
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_MOST = sys.float_info.max
+MOST_WHOLE = 2**53
+"""The most that a whole number may be where nothing else is said: every float up to it has its own."""
+
+MOST_DAYS = 36_500
+"""The longest time anything may take, in days: a hundred years."""
+
+_LONGEST = timedelta(days=MOST_DAYS)
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -158,23 +167,27 @@ class Section:
     ) -> float:
         """Return a finite number within its bounds; with a default it may be missing."""
         value = self._leaf(key, required=default is None)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MOST:
             if value < minimum:
                 self.fault(key, f"must be {minimum:g} or more")
             elif value <= above:
                 self.fault(key, f"must be more than {above:g}")
             elif value > maximum:
                 self.fault(key, f"must be {maximum:g} or less")
-            return float(value)
+            # Whoever goes on with one that is out of bounds must not stumble over it
+            return float(min(max(value, minimum), maximum))
         if value is not None or key in self._entries:
             self.fault(key, "must be a number")
         return default if default is not None else max(minimum, above + 1, 0.0)
 
-    def whole(self, key: str, default: int | None = None, *, minimum: int) -> int:
-        """Return a whole number that is at least ``minimum``; with a default it may be missing."""
+    def whole(self, key: str, default: int | None = None, *, minimum: int, maximum: int = MOST_WHOLE) -> int:
+        """Return a whole number within its bounds; with a default it may be missing."""
         value = self._leaf(key, required=default is None)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= minimum:
-            return value
+        if isinstance(value, int) and not isinstance(value, bool) and minimum <= value:
+            if value <= maximum:
+                return value
+            self.fault(key, f"must be {maximum} or less")
+            return maximum
         if key in self._entries:
             self.fault(key, f"must be a whole number, {minimum} or more")
         return minimum if default is None else default
@@ -194,7 +207,9 @@ class Section:
             span = timedelta(**{_UNITS[found[2]]: int(found[1])})
             if not span and not zero:
                 self.fault(key, "must be longer than nothing")
-            return span
+            elif span > _LONGEST:
+                self.fault(key, f"must be {_LONGEST.days}d or less")
+            return min(span, _LONGEST)
         if value is not None or key in self._entries:
             self.fault(key, "must be a time span such as 30s, 10m, 48h, 7d or 2w")
         return default if default is not None else timedelta(days=1)
@@ -224,7 +239,13 @@ class Section:
         value = self._leaf(key, required=False)
         if isinstance(value, date):
             moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)  # noqa: DTZ001
-            return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+            try:
+                moment.astimezone(UTC)
+            except OverflowError:
+                self.fault(key, "is before or after all time in UTC")
+                return None
+            return moment
         if value is not None:
             self.fault(key, "must be a day or an instant such as 2026-11-30 or 2026-11-30T08:00:00Z")
         return None
@@ -235,7 +256,9 @@ class Section:
         found: dict[str, Scalar] = {}
         for name in below.names():
             value = below.entry(name)
-            if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+            if isinstance(value, int) and value not in INT64:
+                below.fault(name, "must fit into 64 bits")
+            elif isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
                 found[name] = value
             elif value is not None:
                 below.fault(name, "must be one plain value: text, a number, true or false")

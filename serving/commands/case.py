@@ -41,13 +41,10 @@ def case(decision_id: str, out: Path) -> None:
 
 def _write(out: Path, content: str) -> None:
     """Write a file that only its owner may read, also where another one was before."""
+    from moment import private
     from moment.errors import DependencyError
 
-    scratch = out.with_name(f".{out.name}.writing")
     try:
-        scratch.touch(mode=0o600)
-        scratch.chmod(0o600)
-        scratch.write_text(content, encoding="utf-8")
-        scratch.replace(out)
+        private.write(out, content)
     except OSError as error:
         raise DependencyError(f"{out} cannot be written ({error.strerror}); name another file") from error

@@ -128,8 +128,7 @@ def check(file: Path | None, *, as_json: bool) -> None:
         listed = ", ".join(lacking[:_LISTED])
         click.echo(f"Not features yet, so a service refuses it: {listed}{more}.", err=True)
     named = "" if asked.champion or file is None else f" {file}"
-    serve = "" if asked.champion or lacking else f", or `MOMENT_CATALOGUE={asked.file} moment serve`"
-    click.echo(f"Next: `moment catalogue show{named}`{serve}.", err=True)
+    click.echo(f"Next: `moment catalogue show{named}`{_after(asked, lacking)}.", err=True)
 
 
 @catalogue.command()
@@ -233,6 +232,19 @@ def _features() -> Mapping[str, Column]:
     from serving.opening import catalogue_columns
 
     return catalogue_columns(customer_contract())
+
+
+def _after(asked: _Asked, lacking: tuple[str, ...]) -> str:
+    """Return what makes a sound catalogue decide: a new version where the ledger has one, else its file."""
+    from moment.home import Home
+    from serving.opening import ledger_decides
+    from serving.packaging.packaged import book_of
+
+    if asked.champion or lacking:
+        return ""
+    if ledger_decides(book_of(Home.find())):
+        return f", or `moment catalogue submit {asked.file}`"
+    return f", or `MOMENT_CATALOGUE={asked.file} moment serve`"
 
 
 def _lacking(found: Catalogue) -> tuple[str, ...]:

@@ -277,7 +277,7 @@ def _bounds(rate: float | None, burst: int | None, customers_per_hour: int | Non
 
 def _key_path(folder: Path, name: str) -> Path:
     path = folder / Path(name).expanduser()
-    if path.exists():
+    if path.exists() or path.is_symlink():
         raise click.ClickException(f"{path} is there already; name another file or remove it")
     return path
 

@@ -46,6 +46,7 @@ def list_models(*, as_json: bool) -> None:
       moment models list
     """  # noqa: D301
     from moment.errors import StepMissing
+    from moment.private import warn_if_open
     from serving.adapters.identifiers import utc_now
     from serving.commands.models_view import listing
 
@@ -53,6 +54,7 @@ def list_models(*, as_json: bool) -> None:
     with acting() as opened:
         book = opened.life.book()
         lines = listing(opened.home, book, now)
+        warn_if_open(opened.home)
     if as_json:
         print_json(lines)
         return
@@ -136,6 +138,8 @@ def report(model: str, version: str, out: Path | None) -> None:
     Example:
       moment models report propensity challenger --out report.md
     """  # noqa: D301
+    from moment import private
+    from moment.errors import DependencyError
     from serving.adapters.identifiers import utc_now
     from serving.commands.life_report import life_report
 
@@ -145,7 +149,10 @@ def report(model: str, version: str, out: Path | None) -> None:
     if out is None:
         click.echo(text)
     else:
-        out.write_text(text + "\n", "utf-8")
+        try:
+            private.write(out, text + "\n")
+        except OSError as error:
+            raise DependencyError(f"{out} cannot be written ({error.strerror}); name another file") from error
         click.echo(f"Written to {out}.")
 
 

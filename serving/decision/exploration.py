@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -124,7 +125,7 @@ class Parameter:
         if (
             isinstance(value, kinds)
             and not isinstance(value, bool)
-            and math.isfinite(value)
+            and abs(value) <= sys.float_info.max
             and self.least <= value <= self.most
             and not (self.above and value == self.least)
         ):

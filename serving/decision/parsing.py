@@ -37,6 +37,7 @@ from serving.decision.expression import (
 from serving.decision.values import Scalar
 
 INT64 = range(-(2**63), 2**63)
+_MOST_DIGITS = 1_000
 
 _COMPARISONS: Mapping[type[exp.Expr], ComparisonOperator] = {
     exp.EQ: ComparisonOperator.EQUAL,
@@ -384,7 +385,8 @@ class _Checker:
 
 def _number_of(text: str) -> float | None:
     if text.isdigit():
-        return int(text) if int(text) in INT64 else None
+        # Beyond so many digits Python makes no number of them at all
+        return int(text) if len(text) <= _MOST_DIGITS and int(text) in INT64 else None
     try:
         number = float(text)
     except ValueError:

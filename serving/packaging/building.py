@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from moment.private import keep_private
+
 ENTRY = "moment_bento"
 """The module a Bento starts with."""
 
@@ -18,6 +20,7 @@ def main(service: str, tag: str, archive: str = "") -> None:
     """Build the Bento of a service unless the store has it, export it if asked to, and print where it is."""
     import bentoml
 
+    keep_private()
     try:
         bento = bentoml.bentos.get(tag)
     except bentoml.exceptions.NotFound:

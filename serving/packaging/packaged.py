@@ -18,6 +18,7 @@ from typing import Self
 
 from moment.errors import DependencyError, MomentError
 from moment.home import Home
+from moment.private import keep_private, write
 from serving.bundles.manifest import current, make_current
 from serving.bundles.signing import TRUST_FILE, TRUST_VARIABLE
 from serving.lifecycle import Book, Model
@@ -89,6 +90,7 @@ def settle(source: Path, environment: MutableMapping[str, str] | None = None) ->
     source
         Folder of the Bento's code; ``packaged`` lies in it.
     """
+    keep_private()
     environment = os.environ if environment is None else environment
     environment.update(QUIET)
     environment[VARIABLE] = str(source / FOLDER)
@@ -170,7 +172,7 @@ def _believe(home: Home, packaged: Packaged, environment: Mapping[str, str]) -> 
     if environment.get(TRUST_VARIABLE) or own.is_file() or not packaged.trust.is_file():
         return
     home.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write(own, packaged.trust.read_bytes())
+    write(own, packaged.trust.read_bytes())
 
 
 def _copied(folder: Path, beside: Path) -> Path:
@@ -189,9 +191,3 @@ def _copied(folder: Path, beside: Path) -> Path:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return target
-
-
-def _write(path: Path, content: bytes) -> None:
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_bytes(content)
-    scratch.replace(path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from moment.errors import DependencyError
 from moment.home import Home
+from moment.private import keep_private
 from serving.bundles.manifest import current
 from serving.bundles.signing import TRUST_VARIABLE, Trust
 from serving.lifecycle import Model
@@ -58,6 +59,7 @@ def check_door(settings: Settings) -> None:
     """Refuse to start without a key, once for all workers: this ends the process with one line."""
     from serving.services.doors import open_door
 
+    keep_private()
     or_refuse(lambda: open_door(Home.find(), settings).close())
 
 
@@ -153,6 +155,7 @@ def open_model(model: Model, settings: Settings) -> Opened:
     from serving.services.doors import open_door
     from serving.services.scoring import NextBestActionScoring, PropensityScoring, SegmentationScoring
 
+    keep_private()
     home = Home.find()
     door, shelf = open_door(home, settings), open_shelf(home)
     if model is Model.SEGMENTATION:

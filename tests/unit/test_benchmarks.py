@@ -1,15 +1,23 @@
 """The parts of the benchmarks run and compare what they say; how long they take is not asked here."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import decision
 from benchmarks.core import Setting, beside_zen, report
 from benchmarks.timing import LEAST_CALLS, timed
 from benchmarks.workload import COLUMNS, NOW, REQUEST, make_customers, make_workload
 from benchmarks.zen_peer import forms
-from moment.errors import InvariantViolation
+from moment.errors import ConfigurationError, InvariantViolation
+from moment.home import Home
+from serving.adapters.vault import SECRET_VARIABLE, Vault
+from serving.bundles.signing import TRUST_FILE
 from serving.decision.reasons import Reason
 from serving.decision.shortlist import shortlist
 from serving.decision.values import Stage
@@ -91,3 +99,36 @@ def test_percentiles_are_in_order() -> None:
     times = timed(lambda size: sum(range(size)), [10, 1000], seconds=0.0)
 
     assert 0.0 < times.p50 <= times.p99
+
+
+def test_a_benchmark_that_was_killed_leaves_nothing_that_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(SECRET_VARIABLE, raising=False)
+    monkeypatch.setattr(decision, "customers_of", lambda *_: ("customer-4711",))
+    made = Home(tmp_path / "home", tmp_path / "mlruns")
+    for part in (made.bundles, made.feast, made.snapshots, made.lake, made.keys):
+        part.mkdir(parents=True)
+    (made.keys / TRUST_FILE).write_text("[]")
+    (made.lake / "kept").touch()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    killed = [made.root / f"benchmark-{name}" for name in ("abcd", f"{ended.pid}-abcd")]
+    for folder in killed:
+        folder.mkdir()
+        (folder / "lake").symlink_to(made.lake)
+    beside = made.root / f"benchmark-{os.getppid()}-abcd"
+    beside.mkdir()
+
+    with decision.fresh_home(made) as home:
+        files = [path for path in home.root.iterdir() if path.is_file()]
+        assert not any(b"customer-4711" in path.read_bytes() for path in files)
+        secret = os.environ.pop(SECRET_VARIABLE)
+        with pytest.raises(ConfigurationError):
+            Vault.open(home)
+        os.environ[SECRET_VARIABLE] = secret
+
+    assert SECRET_VARIABLE not in os.environ
+    assert not any(folder.exists() for folder in killed)
+    assert beside.exists()
+    assert (made.lake / "kept").exists()

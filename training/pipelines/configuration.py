@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import yaml
 
 from moment.errors import ConfigurationError, Fault
+from serving.catalogue.document import plain, read_document
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -26,11 +26,12 @@ def read_config(path: Path, kind: type[SettingsT]) -> SettingsT:
     ConfigurationError
         The file is not there, is no YAML, or does not hold what the pipeline asks for; it names the setting.
     """
+    node, twice = read_document(path, "pipeline settings")
+    if twice:
+        raise ConfigurationError(f"pipeline settings {path} cannot be read", faults=twice)
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), kind)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}; name another file") from error
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        return msgspec.convert(plain(node), kind)
+    except msgspec.ValidationError as error:
         message = " ".join(str(error).split())
         raise ConfigurationError(
             "the pipeline's settings are wrong", faults=[Fault(str(path), message)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,17 @@ from click.testing import CliRunner
 import serving.catalogue
 from moment.errors import ConfigurationError
 from moment.home import Home
+from moment.life import offices
 from serving.catalogue import load
 from serving.catalogue.show import action_lines, catalogue_lines
 from serving.catalogue.view import catalogue_view
 from serving.commands.catalogue import catalogue
+from serving.lifecycle import Model
+from serving.opening import PACKAGED_CATALOGUE
 from tests.unit.serving.catalogue.test_loading import TEN_MISTAKES, written
 from tests.unit.serving.catalogue.whole import WHOLE
+from tests.unit.serving.life_kit import PASSED, bundle
+from training.entering import About, enter
 
 
 @pytest.fixture(autouse=True)
@@ -241,3 +247,18 @@ def test_without_a_file_it_is_the_one_the_environment_names(
 ) -> None:
     monkeypatch.setenv("MOMENT_CATALOGUE", str(written(WHOLE, tmp_path)))
     assert CliRunner().invoke(catalogue, ["show"]).stdout.startswith("bank: 4 actions")
+
+
+def test_check_names_the_way_a_catalogue_comes_to_decide(no_ledger: Home, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    shutil.copyfile(PACKAGED_CATALOGUE, file)
+    made = bundle(no_ledger.bundles, "1", Model.NEXT_BEST_ACTION)
+    before = CliRunner().invoke(catalogue, ["check", str(file)])
+    enter(replace(offices(), mirror=lambda *_: None), no_ledger, made, PASSED, About(reason="demo"))
+
+    after = CliRunner().invoke(catalogue, ["check", str(file)])
+
+    assert (
+        f"Next: `moment catalogue show {file}`, or `MOMENT_CATALOGUE={file} moment serve`." in before.stderr
+    )
+    assert f"Next: `moment catalogue show {file}`, or `moment catalogue submit {file}`." in after.stderr

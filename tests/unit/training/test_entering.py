@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from moment.home import Home
 from moment.life import offices
 from moment.offices import Offices
+from moment.retrain_plan import Plan
 from serving.adapters.identifiers import utc_now
 from serving.bootstrap import open_keys
 from serving.bundles import make_current
@@ -20,6 +24,8 @@ from serving.ports import Role
 from serving.use_cases.keys import create_personal_key
 from tests.unit.serving.life_kit import FAILED, PASSED, PROPENSITY, UNSURE, bundle
 from training.entering import About, champion_bundle, enter, told
+from training.gates.figures import score_champion
+from training.retrain import Asked, Journal, Reason
 
 
 @dataclass
@@ -118,3 +124,22 @@ def test_what_a_new_one_is_held_against(shop: Workshop) -> None:
     assert champion_bundle(shop.offices, shop.home, Model.PROPENSITY) == old
     enter(shop.offices, shop.home, new, PASSED, About())
     assert champion_bundle(shop.offices, shop.home, Model.PROPENSITY) == new
+
+
+def test_a_champion_that_is_gone_from_here_is_what_a_new_one_is_held_against(shop: Workshop) -> None:
+    old, champion = bundle(shop.home.bundles, "0"), bundle(shop.home.bundles, "1")
+    enter(shop.offices, shop.home, champion, PASSED, About())
+    make_current(old)
+    shutil.rmtree(champion)
+    asked = Asked(models=("propensity",))
+    begun = Journal(retraining_id="r", asked=asked, reason=Reason.HAND, started_at=utc_now(), process=1)
+
+    held = champion_bundle(shop.offices, shop.home, Model.PROPENSITY)
+
+    assert held == champion
+    assert Plan(shop.home, shop.offices, begun, None).champion("propensity") == champion
+    nobody = np.array([], dtype=object)
+    scored = score_champion(held, pd.DataFrame(), nobody, nobody)
+    assert scored is not None
+    assert scored.probability is None
+    assert "cannot be opened (missing_file)" in scored.why

@@ -179,6 +179,9 @@ def test_the_settings_that_come_with_moment_are_read() -> None:
         ("seed:", "sede:", "sede"),
         ("trials: 8", "trials: many", "model.trials"),
         ("seed: 2017", "[", "expected"),
+        ("seed: 2017", "seed: 2017\nseed: 2018", "`seed` is written twice"),
+        ("seed: 2017", f"seed: {'[' * 100_000}", "within each other"),
+        ("seed: 2017", "seed: !!int many", "`many` is no int"),
     ],
 )
 def test_a_slip_of_the_pen_in_the_settings_is_an_error_that_names_it(

@@ -19,6 +19,7 @@ from features.sources.decision_records import NAME as DECISION_RECORDS
 from features.store import FeatureStore
 from moment.errors import StepMissing
 from moment.home import Home
+from moment.private import replacing
 from moment.progress import step
 from serving import catalogue as catalogues
 from serving.bundles import action_facts
@@ -196,9 +197,8 @@ def write_parquet(data: TrainingSet, path: Path) -> None:
     identity = data.rows.drop(columns=[name for name in data.frame if name in data.rows])
     whole = pd.concat([identity.assign(part=part), data.frame], axis=1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.partial")
-    whole.to_parquet(beside, index=False, compression="zstd", coerce_timestamps="us")
-    beside.replace(path)
+    with replacing(path) as beside:
+        whole.to_parquet(beside, index=False, compression="zstd", coerce_timestamps="us")
 
 
 def _check_no_leak(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -89,3 +90,31 @@ def test_a_list_of_those_left_out_goes_away_when_nobody_is(tmp_path: Path) -> No
     with Output(path, FORM.schema) as output:
         output.write(FORM.table([given("anna", "tea")]), [])
     assert not stale.exists()
+
+
+def test_offers_are_their_owners_and_not_written_through_links(tmp_path: Path) -> None:
+    theirs, folder = tmp_path / "theirs", tmp_path / "folder"
+    folder.mkdir()
+    theirs.write_text("theirs")
+    for name in ("offers.csv", "offers.csv.rejected.csv"):
+        (folder / name).symlink_to(theirs)
+        (folder / f"{name}.part").symlink_to(theirs)
+
+    with Output(folder / "offers.csv", FORM.schema) as output:
+        output.write(FORM.table([given("anna", "tea")]), [("ben", "no")])
+
+    assert theirs.read_text() == "theirs"
+    written = [folder / "offers.csv", folder / "offers.csv.rejected.csv"]
+    assert {stat.S_IMODE(path.lstat().st_mode) for path in written} == {0o600}
+
+
+def test_a_list_that_cannot_be_written_leaves_the_earlier_offers(tmp_path: Path) -> None:
+    path = tmp_path / "offers.csv"
+    path.write_text("earlier")
+    (tmp_path / "offers.csv.rejected.csv").mkdir()
+
+    with pytest.raises(OSError, match="rejected"), Output(path, FORM.schema) as output:
+        output.write(FORM.table([given("anna", "tea")]), [("ben", "no")])
+
+    assert path.read_text() == "earlier"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["offers.csv", "offers.csv.rejected.csv"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+import yaml
 
 import serving.catalogue
 from features.definitions import customer_contract
@@ -13,7 +15,7 @@ from features.realtime_features import REALTIME_V1
 from moment.errors import ConfigurationError
 from serving.catalogue import load
 from serving.catalogue.feature_columns import feature_columns
-from serving.catalogue.golden import golden_beside, missed, read_golden
+from serving.catalogue.golden import golden_beside, hold, missed, read_golden
 from serving.decision.catalogue import Catalogue
 from serving.decision.epsilon_uniform import EpsilonUniform
 
@@ -204,3 +206,35 @@ decisions:
     (one,) = missed(read_golden(golden_file(tmp_path, text), GROCERIES, FEATURES), GROCERIES)
 
     assert one.differences[0].startswith("it is refused: ")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("given", "customer", "balance_change_90d"), 10**400),
+        (("given", "contacts", 0, "action"), []),
+        (("given", "contacts", 0, "shown"), 5),
+        (("when", "at"), datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))),
+        (("when", "placements", "call_list"), ""),
+        (("when", "context"), [[]]),
+        (("then", "reasons"), {"call_list": 5}),
+    ],
+)
+def test_what_cannot_be_decided_as_it_is_written_is_a_fault_with_its_place(
+    tmp_path: Path, place: tuple[str | int, ...], value: object
+) -> None:
+    catalogue, golden = load(EXAMPLES / "bank.yaml"), EXAMPLES / "bank.golden.yaml"
+    case = yaml.safe_load(golden.read_text(encoding="utf-8"))["decisions"]["a-call-a-month"]
+    *above, last = place
+    part = case
+    for key in above:
+        part = part[key]
+    part[last] = value
+    file = tmp_path / "odd.golden.yaml"
+    file.write_text(yaml.safe_dump({"decisions": {"a-call-a-month": case}}), encoding="utf-8")
+
+    with pytest.raises(ConfigurationError) as caught:
+        hold(file, catalogue)
+
+    assert [fault.place for fault in caught.value.faults] == ["odd.golden.yaml:2"]
+    assert "cannot be decided as it is written" in caught.value.faults[0].message
