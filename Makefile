@@ -33,7 +33,7 @@ test: $(READY) ## Run every test: what needs stores and servers one after the ot
 
 reliability: $(READY) ## Run the long form of what must survive crashes and crowds
 	@MOMENT_RELIABILITY=full $(BIN)/pytest tests/reliability tests/service/test_schemathesis.py \
-	  tests/integration/training tests/service/test_demo.py tests/service/test_packaging.py tests/model
+	  tests/integration/training tests/service/test_demo.py tests/service/test_packaging.py tests/service/test_erasing.py tests/model
 
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check

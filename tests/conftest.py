@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Two processes share the cores already, and threads of linear algebra wait by spinning
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
+
+# A shell that starts pytest in the background has its children ignore the signal, and theirs would too
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FULL = os.environ.get("MOMENT_RELIABILITY") == "full"
 """Whether the long form is asked for (`make reliability`)."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import signal
 import subprocess
@@ -34,14 +33,14 @@ from serving.use_cases.keys import create_key
 from tests.service.conftest import PROJECT, READY_SECONDS, Server, environment, moment
 from tests.service.more_versions import Staff, at_work, policy, propensity
 
-FULL = os.environ.get("MOMENT_RELIABILITY") == "full"
-SWAPS = 100 if FULL else 8
+SWAPS = 100
 CONNECTIONS = 8
 SWAP_SECONDS = 60.0
 """How long opening a bundle may take on a busy machine, its proof in a child included."""
 STOP_SECONDS = 1.0
 
-pytestmark = pytest.mark.timeout(1800 if FULL else 600)
+# The short form is the story of tests/integration/training, which swaps and rolls back under load, too
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.long_form]
 
 Triple = tuple[str, str, str]
 """The digests of the three models that decided: an empty one where no bundle did."""

@@ -28,6 +28,9 @@ from serving.adapters.vault import Vault
 from serving.use_cases.erasing import ERASING_SECONDS
 from tests.service.conftest import Server, moment, started
 
+# What races may do to the files, tests/unit/features/test_erasing_files.py says in the short form
+pytestmark = pytest.mark.long_form
+
 TOGETHER = ("2", "3", "4", "5")
 KILLED = "6"
 INTERRUPTED = "8"

@@ -25,6 +25,7 @@ from serving.records import Mode
 from tests.service.conftest import Server, started
 
 CUSTOMER = "7"
+KINDS_SAID = "a kind is one of page_view, search, transaction, location, call, social_mention"
 SECONDS = 20
 """Within which what happens in another process must have happened."""
 
@@ -202,7 +203,7 @@ def test_each_event_has_its_own_verdict(client: httpx.Client) -> None:
     assert answer.status_code == 200
     assert answer.json()["events"] == [
         {"event_id": "own-1", "verdict": "recorded"},
-        {"event_id": "own-2", "verdict": "rejected", "code": "unknown-kind"},
+        {"event_id": "own-2", "verdict": "rejected", "code": "unknown-kind", "detail": KINDS_SAID},
         {"event_id": "own-3", "verdict": "rejected", "code": "unknown-attribute"},
         {"event_id": "own-4", "verdict": "rejected", "code": "time-out-of-range"},
         {"event_id": "own-5", "verdict": "rejected", "code": "missing-attribute", "attribute": "amount"},

@@ -198,6 +198,7 @@ def test_an_unsigned_bundle_is_not_packaged(signed: Home, tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long_form
 def test_decisioning_answers_as_the_development_server_does(
     signed: Home, key: str, bentos: dict[str, Packaged], sure_catalogue: Path, tmp_path: Path
 ) -> None:
