@@ -25,7 +25,7 @@ from serving.api.explanation_schemas import (
     ReplayAnswer,
     RuleFailed,
 )
-from serving.api.operations import ACCESS, ALWAYS, Operation, Parameter
+from serving.api.operations import ACCESS, ALWAYS, DECISION_ID, Operation, Parameter
 from serving.api.problems import AnyRequest
 from serving.api.routes import Office, ok, refuse_parameters
 from serving.api.schemas import BoundReached
@@ -43,7 +43,6 @@ _NUMBERED = frozenset({Reason.BELOW_FLOOR, Reason.OUTRANKED, Reason.SHOWN})
 
 _LONGEST = 128
 _PLAIN = r"^[^\x00-\x1f\x7f]+$"
-_ID = Parameter("decision_id", "path", "Id from the answer.", {"type": "string"}, "0199f3c2-8b1a")
 _SCORES = Parameter(
     "include",
     "query",
@@ -67,7 +66,7 @@ OPERATIONS = (
         answers=EXPLANATIONS,
         problems=(*ACCESS, "not-found", "unknown-action", "invalid-value", *ALWAYS),
         parameters=(
-            _ID,
+            DECISION_ID,
             Parameter(
                 "action",
                 "query",
@@ -94,7 +93,7 @@ OPERATIONS = (
         answers=REPLAYS,
         problems=(*ACCESS, "not-found", "invalid-value", *ALWAYS),
         parameters=(
-            _ID,
+            DECISION_ID,
             Parameter(
                 "against",
                 "query",

@@ -67,13 +67,16 @@ class Operation:
     scope: str | None = None
 
 
-CUSTOMER_ID = Parameter(
-    "customer_id",
-    "path",
-    "Id of the customer, percent-encoded.",
-    {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[^\x00-\x1f\x7f]+$"},
-    "1228",
-)
+AN_ID: Mapping[str, JSON] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 128,
+    "pattern": r"^[^\x00-\x1f\x7f]+$",
+}
+"""What every id in an address is, once decoded."""
+
+CUSTOMER_ID = Parameter("customer_id", "path", "Id of the customer, percent-encoded.", AN_ID, "1228")
+DECISION_ID = Parameter("decision_id", "path", "Id from the answer.", AN_ID, "0199f3c2-8b1a")
 
 DECIDING = (
     Operation(
@@ -137,7 +140,7 @@ RECORDS = (
         answers=examples.RECORDS,
         problems=(*ACCESS, "not-found", "invalid-value", *ALWAYS),
         parameters=(
-            Parameter("decision_id", "path", "Id from the answer.", {"type": "string"}, "0199f3c2-8b1a"),
+            DECISION_ID,
             Parameter(
                 "include",
                 "query",

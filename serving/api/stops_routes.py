@@ -24,7 +24,7 @@ from serving.api.models_schemas import (
     StopRequest,
     StopsAnswer,
 )
-from serving.api.operations import ACCESS, ALWAYS, BODY, Operation, Parameter
+from serving.api.operations import ACCESS, ALWAYS, AN_ID, BODY, Operation, Parameter
 from serving.api.problems import AnyRequest
 from serving.api.routes import Office, ok, refuse_parameters
 from serving.lifecycle import Stop
@@ -32,7 +32,7 @@ from serving.ports import Scope
 from serving.settings import Settings
 from serving.use_cases.stoppable import check_stoppable, who_is_missing
 
-_ID = Parameter("stop_id", "path", "Id of the stop.", {"type": "string"}, "stop_1f2e3d4c5b6a")
+_ID = Parameter("stop_id", "path", "Id of the stop.", AN_ID, "stop_1f2e3d4c5b6a")
 _PERSONAL = (*BODY, *ACCESS, "live-only", "role-missing")
 
 OPERATIONS = (
