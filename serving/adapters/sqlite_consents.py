@@ -12,6 +12,7 @@ from moment.errors import DependencyError, InvariantViolation
 from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
+from serving.adapters.same_customer import SAME
 from serving.adapters.vault import Vault
 from serving.decision.consent_ledger import NOTHING_TOLD, ConsentEntry, ConsentStatus, Said, settled
 from serving.decision.values import Consent, Purpose
@@ -31,10 +32,7 @@ AND valid_from <= ?4 AND known_at <= ?4
 UNION ALL SELECT {", ".join(map(repr, _LINK))} FROM identity_links WHERE customer_ref = ?1
 """  # noqa: S608 - constants
 _READ_LINKED = f"""
-WITH RECURSIVE same (ref) AS (
-    VALUES (?1) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
-)
-SELECT ref, purpose, status, valid_from, NULLIF(valid_to, {NO_END})
+{SAME}SELECT ref, purpose, status, valid_from, NULLIF(valid_to, {NO_END})
 FROM same JOIN consents ON customer_ref = ref
 WHERE mode IN ('live', ?2) AND channel IN ('{EVERY_CHANNEL}', ?3) AND valid_from <= ?4 AND known_at <= ?4
 """  # noqa: S608 - constants

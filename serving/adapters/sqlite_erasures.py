@@ -21,6 +21,7 @@ from moment.errors import DependencyError
 from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
+from serving.adapters.same_customer import SAME
 from serving.adapters.sqlite_identities import profile_of
 from serving.adapters.vault import Vault
 from serving.ports import Erasure
@@ -50,12 +51,7 @@ KEPT = ("customer_keys", "tombstones")
 """That there was a key and is none any more, and that the hash stands for somebody erased."""
 
 _OTHER_REFS = {"identities": "profile_ref", "crossed_decisions": "profile_ref", "identity_links": "other_ref"}
-_SAME = """
-WITH RECURSIVE same (ref) AS (
-    VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
-)
-SELECT ref FROM same
-"""
+_SAME = f"{SAME} SELECT ref FROM same"  # noqa: S608 - a constant
 _FIND = "SELECT tombstone_id, asked_at, finished_at, receipt, pending FROM tombstones WHERE customer_ref = ?"
 _BEGIN = """
 INSERT INTO tombstones (customer_ref, tombstone_id, asked_at, receipt, pending) VALUES (?, ?, ?, '{}', ?)

@@ -10,21 +10,17 @@ from typing import Any
 from moment.errors import DependencyError
 from serving.adapters.database import PerThread
 from serving.adapters.instants import from_microseconds
+from serving.adapters.same_customer import SAME
 from serving.adapters.vault import Vault
 from serving.ports import HeldEvent, HeldOutcome
 from serving.records import Mode
 
-_SAME = """
-WITH RECURSIVE same (ref) AS (
-    VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
-)
-"""
 _EVENTS = f"""
-{_SAME} SELECT customer_ref, event_ref, kind, occurred_at, body FROM same JOIN events ON customer_ref = ref
+{SAME} SELECT customer_ref, event_ref, kind, occurred_at, body FROM same JOIN events ON customer_ref = ref
 WHERE mode = ? ORDER BY position DESC LIMIT ?
 """  # noqa: S608 - the text above
 _OUTCOMES = f"""
-{_SAME} SELECT r.tracking_id, r.kind, r.occurred_at, r.value FROM same JOIN decisions d ON customer_ref = ref
+{SAME} SELECT r.tracking_id, r.kind, r.occurred_at, r.value FROM same JOIN decisions d ON customer_ref = ref
 JOIN outcome_reports r USING (decision_id) WHERE d.mode = ? ORDER BY r.occurred_at DESC LIMIT ?
 """  # noqa: S608
 

@@ -19,6 +19,7 @@ from serving.adapters.database import PerThread
 from serving.adapters.group_commit import GroupCommit
 from serving.adapters.instants import from_microseconds, to_microseconds
 from serving.adapters.record_marks import marked, read, unmarked
+from serving.adapters.same_customer import SAME
 from serving.adapters.sqlite_outcomes import count_waiting
 from serving.adapters.sqlite_reserving import reserve
 from serving.adapters.vault import Vault, anonymous_ref
@@ -35,9 +36,7 @@ _BY_REQUEST = f"{_COLUMNS} WHERE request_ref = ?"
 _BY_ID = f"{_COLUMNS} WHERE decision_id = ?"
 _BY_REQUESTS = f"{_COLUMNS} WHERE request_ref IN (SELECT value FROM json_each(?))"  # noqa: S608 - of the texts here
 _HISTORY = f"""
-WITH RECURSIVE same (ref) AS (
-    VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
-), newest AS (
+{SAME}, newest AS (
     SELECT sequence FROM decisions WHERE {{conditions}} ORDER BY decided_at DESC, decision_id DESC LIMIT ?
 )
 {_COLUMNS} WHERE sequence IN newest ORDER BY decided_at DESC, decision_id DESC

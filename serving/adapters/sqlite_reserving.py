@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from serving.adapters.instants import to_microseconds
+from serving.adapters.same_customer import SAME
 from serving.decision.budgets import MILLIONTHS, Charge, first_full, to_millionths
 from serving.decision.values import Contact, Used
 from serving.ports import Reservation, StaleHistory
@@ -24,13 +25,10 @@ _ALONE = """
 SELECT version, latest_at, EXISTS (SELECT 1 FROM identity_links AS link WHERE link.customer_ref = ?1)
 FROM contact_versions WHERE customer_ref = ?1 AND mode = ?2
 """
-_SAME = """
-WITH RECURSIVE same (ref) AS (
-    VALUES (?) UNION SELECT other_ref FROM identity_links JOIN same ON customer_ref = ref
-)
-SELECT ref, COALESCE(version, 0), COALESCE(latest_at, 0)
+_SAME = f"""
+{SAME}SELECT ref, COALESCE(version, 0), COALESCE(latest_at, 0)
 FROM same LEFT JOIN contact_versions ON customer_ref = ref AND mode = ?
-"""
+"""  # noqa: S608 - a constant
 _FIRST_VERSION = """
 INSERT INTO contact_versions (customer_ref, mode, version, latest_at) VALUES (?, ?, 1, ?)
 ON CONFLICT DO NOTHING

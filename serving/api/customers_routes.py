@@ -37,7 +37,7 @@ from serving.api.customers_schemas import (
 )
 from serving.api.decoding import read_body, structured
 from serving.api.examples import JSON
-from serving.api.operations import ACCESS, ALWAYS, CUSTOMER_ID, Operation
+from serving.api.operations import ACCESS, ALWAYS, BODY, CUSTOMER_ID, Operation
 from serving.api.routes import Office, ok, refuse_parameters
 from serving.decision.values import ProfileKind
 from serving.ports import Scope
@@ -48,16 +48,6 @@ from serving.use_cases.export import Held
 _consents = msgspec.json.Decoder(ConsentsRequest)
 _profile_consents = msgspec.json.Decoder(ProfileConsentsRequest)
 _link = msgspec.json.Decoder(LinkRequest)
-
-_BODY = (
-    "malformed-json",
-    "body-too-slow",
-    "body-too-large",
-    "unsupported-media-type",
-    "unknown-field",
-    "missing-field",
-    "invalid-value",
-)
 
 
 def _link_operation(path: str, name: str, summary: str, said: str, answers: Mapping[str, JSON]) -> Operation:
@@ -71,7 +61,7 @@ def _link_operation(path: str, name: str, summary: str, said: str, answers: Mapp
         answers=answers,
         body=LinkRequest,
         bodies=LINK_REQUESTS,
-        problems=(*_BODY, *ACCESS, *ALWAYS),
+        problems=(*BODY, *ACCESS, *ALWAYS),
         scope=Scope.LINK_IDENTITIES,
     )
 
@@ -91,7 +81,7 @@ OPERATIONS = (
         answers=CONSENT_ANSWERS,
         body=ConsentsRequest,
         bodies=CONSENT_REQUESTS,
-        problems=(*_BODY, *ACCESS, "channel-not-allowed", "unknown-channel", *ALWAYS),
+        problems=(*BODY, *ACCESS, "channel-not-allowed", "unknown-channel", *ALWAYS),
         parameters=(CUSTOMER_ID,),
         scope=Scope.WRITE_CONSENTS,
     ),
@@ -108,7 +98,7 @@ OPERATIONS = (
         answers=CONSENT_ANSWERS,
         body=ProfileConsentsRequest,
         bodies=PROFILE_CONSENT_REQUESTS,
-        problems=(*_BODY, *ACCESS, "channel-not-allowed", "unknown-channel", *ALWAYS),
+        problems=(*BODY, *ACCESS, "channel-not-allowed", "unknown-channel", *ALWAYS),
         scope=Scope.WRITE_CONSENTS,
     ),
     _link_operation(

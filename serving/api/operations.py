@@ -14,6 +14,7 @@ from serving.api.schemas import (
     CustomerAnswer,
     DecisionAnswer,
     DecisionRequest,
+    Identifier,
     Ready,
     RecordAnswer,
 )
@@ -67,12 +68,7 @@ class Operation:
     scope: str | None = None
 
 
-AN_ID: Mapping[str, JSON] = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 128,
-    "pattern": r"^[^\x00-\x1f\x7f]+$",
-}
+AN_ID: Mapping[str, JSON] = msgspec.json.schema(Identifier)
 """What every id in an address is, once decoded."""
 
 CUSTOMER_ID = Parameter("customer_id", "path", "Id of the customer, percent-encoded.", AN_ID, "1228")
